@@ -1,0 +1,1 @@
+"""PURE. Report -> Verdict, by rules that are data."""

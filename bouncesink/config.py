@@ -1,0 +1,258 @@
+"""One TOML file -> one frozen Config, loaded once and passed down.
+
+Strict: an unknown key is refused with the nearest right name, a wrong type with the right one.
+Paths are relative to the folder of the file. Durations are in seconds unless the key says `days`.
+"""
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from bouncesink.address import normalise
+from bouncesink.errors import ConfigError
+
+Profile = Literal["careful", "rfc5321"]
+Require = Literal["proven", "plausible", "doubtful"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    path: Path = Path("bouncesink.db")
+
+
+@dataclass(frozen=True, slots=True)
+class LmtpConfig:
+    """`listen` is `HOST:PORT`, `[V6]:PORT` or `unix:PATH`, one or several. Sizes are in octets."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8024",)
+    recipients: tuple[str, ...] = ()
+    max_message_size: int = 50_000_000
+    max_connections: int = 1000
+    max_recipients: int = 100
+    idle_timeout: float = 300.0
+    data_timeout: float = 180.0
+    shutdown_timeout: float = 20.0
+    socket_mode: str = "0660"
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxConfig:
+    """One of the addresses that outreach is sent from."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How events become the state of an address; see the rules in `bouncesink.fold`."""
+
+    profile: Profile = "careful"
+    strikes: int = 3
+    decay_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class TrustConfig:
+    """`require` is the least trust with which a bounce changes anything about an address."""
+
+    require: Require = "plausible"
+
+
+@dataclass(frozen=True, slots=True)
+class SheetConfig:
+    """The Lead Details sheet. `path` is the embedded default: a local CSV file."""
+
+    path: Path = Path("lead_details.csv")
+    key_column: str = "LEAD ID"
+    email_column: str = "EMAIL"
+    time_zone: str = "UTC"
+    flush_every: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ParseConfig:
+    """Bounds on reading one arrival. `memory_limit` is in octets of address space a worker."""
+
+    time_limit: float = 2.0
+    memory_limit: int = 1_500_000_000
+    workers: int = 1
+    campaign_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyConfig:
+    """`rules` is a file of your own rules, which go before ours."""
+
+    rules: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    format: Literal["auto", "console", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    lmtp: LmtpConfig = field(default_factory=LmtpConfig)
+    mailboxes: tuple[MailboxConfig, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    trust: TrustConfig = field(default_factory=TrustConfig)
+    sheet: SheetConfig = field(default_factory=SheetConfig)
+    parse: ParseConfig = field(default_factory=ParseConfig)
+    classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+def load(path: Path) -> Config:
+    """Read a config file. Raises ConfigError with the file, the key and where it can, the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file. `bouncesink init {path}` writes one to start from."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Make a Config of TOML text; `path` is for messages and for relative paths."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    reader = _Reader(text, path)
+    config: Config = reader.table(Config, data, ())
+    _check(config, reader)
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    text: str
+    path: Path
+
+    def error(self, keys: tuple[str, ...], message: str) -> ConfigError:
+        line = self._line(keys)
+        where = f"{self.path}, line {line}" if line else str(self.path)
+        return ConfigError(f"{where}: {'.'.join(keys)}: {message}")
+
+    def table(self, cls: type[Any], data: object, keys: tuple[str, ...]) -> Any:
+        if not isinstance(data, dict):
+            raise self.error(keys, f"a table is wanted, as in [{'.'.join(keys)}]")
+        types_of = typing.get_type_hints(cls)
+        for name in data:
+            if name not in types_of:
+                near = difflib.get_close_matches(name, types_of, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(types_of)}"
+                raise self.error((*keys, name), f"there is no such key; {hint}")
+        sections: dict[str, object] = {
+            name: {}
+            for name, wanted in types_of.items()
+            if isinstance(wanted, type) and dataclasses.is_dataclass(wanted)
+        }
+        made = cls(
+            **{
+                name: self.value(types_of[name], value, (*keys, name))
+                for name, value in (sections | data).items()
+            }
+        )
+        paths = {
+            each.name: self.path.parent / path
+            for each in dataclasses.fields(made)
+            if isinstance(path := getattr(made, each.name), Path)
+        }
+        return dataclasses.replace(made, **paths)
+
+    def value(self, wanted: Any, value: object, keys: tuple[str, ...]) -> Any:
+        if isinstance(wanted, types.UnionType):
+            wanted = next(arm for arm in typing.get_args(wanted) if arm is not types.NoneType)
+        if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+            return self.table(wanted, value, keys)
+        origin = typing.get_origin(wanted)
+        if origin is Literal:
+            choices = typing.get_args(wanted)
+            if value not in choices:
+                raise self.error(keys, f"one of {', '.join(map(repr, choices))} is wanted")
+            return value
+        if origin is tuple:
+            return self._several(typing.get_args(wanted)[0], value, keys)
+        if wanted is Path and isinstance(value, str) and value:
+            return Path(value)
+        if wanted is float and type(value) in (int, float):
+            return float(typing.cast("float", value))
+        if type(value) is not wanted:
+            name = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+            raise self.error(keys, f"{name.get(wanted, 'text')} is wanted, not {value!r}")
+        return value
+
+    def _several(self, wanted: Any, value: object, keys: tuple[str, ...]) -> tuple[Any, ...]:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            raise self.error(keys, f"a list is wanted, not {value!r}")
+        return tuple(self.value(wanted, item, keys) for item in items)
+
+    def _line(self, keys: tuple[str, ...]) -> int | None:
+        """Find the line of a key by its table header: tomllib does not tell."""
+        table, wanted = "", ".".join(keys[:-1])
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]+", line):
+                table = header[1]
+                if table == ".".join(keys):
+                    return number
+            elif table == wanted and re.match(rf"\s*\"?{re.escape(keys[-1])}\"?\s*=", line):
+                return number
+        return None
+
+
+def _check(config: Config, reader: _Reader) -> None:
+    positive: Mapping[tuple[str, ...], float] = {
+        ("lmtp", "max_message_size"): config.lmtp.max_message_size,
+        ("lmtp", "max_connections"): config.lmtp.max_connections,
+        ("lmtp", "max_recipients"): config.lmtp.max_recipients,
+        ("lmtp", "idle_timeout"): config.lmtp.idle_timeout,
+        ("lmtp", "data_timeout"): config.lmtp.data_timeout,
+        ("lmtp", "shutdown_timeout"): config.lmtp.shutdown_timeout,
+        ("policy", "strikes"): config.policy.strikes,
+        ("policy", "decay_days"): config.policy.decay_days,
+        ("parse", "time_limit"): config.parse.time_limit,
+        ("parse", "memory_limit"): config.parse.memory_limit,
+        ("parse", "workers"): config.parse.workers,
+        ("sheet", "flush_every"): config.sheet.flush_every,
+    }
+    for keys, number in positive.items():
+        if not number > 0:
+            raise reader.error(keys, "a number above zero is wanted")
+    for listen in config.lmtp.listen:
+        if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]]+):\d{1,5}", listen):
+            raise reader.error(
+                ("lmtp", "listen"), f"{listen!r} is neither HOST:PORT nor unix:/PATH"
+            )
+    if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
+        raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
+    for address in config.lmtp.recipients:
+        if normalise(address) is None:
+            raise reader.error(("lmtp", "recipients"), f"{address!r} is not an e-mail address")
+    for mailbox in config.mailboxes:
+        if normalise(mailbox.address) is None:
+            raise reader.error(
+                ("mailboxes", "address"), f"{mailbox.address!r} is not an e-mail address"
+            )
+    try:
+        ZoneInfo(config.sheet.time_zone)
+    except (OSError, ValueError, KeyError):
+        raise reader.error(
+            ("sheet", "time_zone"),
+            f'{config.sheet.time_zone!r} is not a time zone; as in "Europe/Berlin"',
+        ) from None

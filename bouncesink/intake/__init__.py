@@ -1,0 +1,1 @@
+"""A source -> Arrival -> ledger. Never parses."""

@@ -1,0 +1,135 @@
+"""The Ledger protocol: what is known, durably. `open_ledger` is the only door to one.
+
+Every method may raise `bouncesink.errors.LedgerError` and nothing else. A method that writes has
+committed with fsync when it returns, unless it is called inside `transaction()`, which commits all
+at its end or nothing at all. A Ledger belongs to the thread that opened it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from bouncesink.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    Arrival,
+    Contact,
+    Event,
+    Kind,
+    Lead,
+)
+
+
+class ArrivalState(StrEnum):
+    """How far an arrival has come. In `review` it waits for a person, and nothing of it is lost."""
+
+    PENDING = "pending"
+    DONE = "done"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of one arrival."""
+
+    arrival_id: str
+    state: ArrivalState
+    kind: Kind
+    recognizer: str
+    identity: str
+    subject: str | None = None
+    note: str = ""
+    confirmation_code: str | None = None
+    confirmation_link: str | None = None
+    damage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What `status` shows; kept as counters, so that no table is scanned."""
+
+    arrivals: Mapping[ArrivalState, int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    events: int = 0
+    severities: Mapping[str, int] = field(default_factory=dict)
+    contacts: int = 0
+    suppressed: int = 0
+    leads: int = 0
+    actions: Mapping[tuple[ActionKind, ActionState], int] = field(default_factory=dict)
+    last_arrival_at: datetime | None = None
+    oldest_pending_at: datetime | None = None
+
+
+class Ledger(Protocol):
+    """See the module. Sequences come back oldest first; unknown ids are left out."""
+
+    def close(self) -> None: ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Take the one writer's lock now; commit at the end, or roll back on any exception."""
+
+    # intake
+    def append(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        """Store arrivals; of each, whether it was new."""
+
+    # engine
+    def pending(self, limit: int) -> list[Arrival]: ...
+    def arrivals(self, ids: Iterable[str]) -> list[Arrival]: ...
+    def all_arrivals(self, batch: int) -> Iterator[list[Arrival]]:
+        """Every arrival that still has its bytes, in batches, for `rebuild`."""
+
+    def settle(self, settlements: Sequence[Settlement]) -> None: ...
+    def add_events(self, events: Sequence[Event]) -> list[bool]:
+        """Store events; of each, whether it was new."""
+
+    def replace_events(self, arrival_id: str, events: Sequence[Event]) -> None:
+        """Put these in the place of what this arrival gave before; acts are never touched."""
+
+    def events_of(self, addresses: Iterable[str]) -> dict[str, list[Event]]: ...
+    def contacts(self, addresses: Iterable[str]) -> dict[str, Contact]: ...
+    def all_contacts(self, batch: int) -> Iterator[list[Contact]]: ...
+    def put_contacts(self, contacts: Sequence[Contact]) -> None: ...
+    def sent(self, message_ids: Iterable[str]) -> set[str]:
+        """Of these Message-IDs, the ones that the `sends` table knows."""
+
+    # leads
+    def put_leads(self, leads: Sequence[Lead]) -> None:
+        """Make these all the leads there are."""
+
+    def leads_of(self, addresses: Iterable[str]) -> dict[str, list[Lead]]: ...
+    def all_leads(self) -> Iterator[Lead]: ...
+
+    # actions
+    def add_actions(self, actions: Sequence[Action]) -> list[bool]:
+        """Store intentions; of each, whether it was new by its key."""
+
+    def open_actions(self, addresses: Iterable[str]) -> list[Action]:
+        """Those that are pending, approved or claimed."""
+
+    def cancel_actions(self, keys: Iterable[str], reason: str) -> None: ...
+    def list_actions(
+        self, kind: ActionKind | None = None, state: ActionState | None = None, limit: int = 100
+    ) -> list[Action]: ...
+
+    # reading
+    def totals(self) -> Totals: ...
+    def confirmations(self, limit: int) -> list[Settlement]:
+        """Gmail's requests to confirm a forwarding rule, latest first."""
+
+    def all_events(self) -> Iterator[Event]: ...
+    def events_since(self, since: datetime) -> Iterator[Event]: ...
+
+
+def open_ledger(path: Path, *, read_only: bool = False, busy_timeout: float = 10.0) -> Ledger:
+    """Open the ledger at `path`; unless read-only, create it and bring it up to date.
+
+    `busy_timeout` is in seconds. Raises LedgerTooNew, LedgerBusy, LedgerFull or LedgerError.
+    """
+    from bouncesink.ledger.sqlite import SqliteLedger
+
+    return SqliteLedger(path, read_only=read_only, busy_timeout=busy_timeout)

@@ -1,0 +1,1 @@
+"""Intentions carried out, each at least once and harmless when performed twice."""

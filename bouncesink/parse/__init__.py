@@ -1,0 +1,1 @@
+"""PURE. Arrival -> Notice. Never raises."""

@@ -1,0 +1,1 @@
+"""One bounce format that follows no standard a module."""
