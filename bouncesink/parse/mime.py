@@ -1,0 +1,363 @@
+"""PURE. The one door to flanker: a mail's bytes -> our small tree of Parts, capped, never raising.
+
+flanker finds the structure; it is handed a skeleton in which every `message/*` part is opaque and
+empty, so that nothing inside a returned message is ever taken for a part of the notification, and
+time goes with the size of the notification and not of what it returns. Header fields and bodies are
+read from our own copy of the text, when they are asked for. Where flanker gives up, the standard
+library's parser tries, and then the mail is one text.
+
+Text is latin-1 (one character is one octet) until a charset is applied, with LF line ends.
+"""
+
+import email
+import email.errors
+import logging
+import quopri
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from email.message import Message as EmailMessage
+from functools import cache, cached_property
+from io import StringIO
+from typing import Any
+
+from bouncesink.parse.charset import decode, decode_base64, decode_words
+
+MAX_SIZE = 4 * 1024 * 1024
+"""Octets of a mail that are read; what comes after is returned content in any sane notification."""
+MAX_HEADERS = 2000
+MAX_HEADER_BLOCK = 512 * 1024
+MAX_TYPES = 200
+"""Content-Type lines: more parts than any notification has, few enough for flanker's lists."""
+MAX_DELIMITERS = 5000
+"""Lines that look like a boundary delimiter."""
+MAX_DEPTH = 20
+MAX_BODY = 512 * 1024
+"""Characters of a body that are decoded."""
+
+_FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_NO_FIELD = re.compile(r"^(?![!-9;-~]+[ \t]*:|[ \t]|>?From )", re.MULTILINE)
+_FOLD = re.compile(r"[ \t]*\n[ \t]+")
+
+
+class Headers:
+    """The header fields of a part: case-insensitive, ordered, several a name."""
+
+    __slots__ = ("_fields", "block")
+
+    def __init__(self, block: str) -> None:
+        self.block = block
+        """The header section as received, as latin-1 text with LF line ends."""
+        self._fields: dict[str, list[str]] | None = None
+
+    def _load(self) -> dict[str, list[str]]:
+        if self._fields is None:
+            fields: dict[str, list[str]] = {}
+            self._fields = fields
+            for name, value in _FIELD.findall(self.block):
+                fields.setdefault(name.lower(), []).append(value)
+        return self._fields
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._load()
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names, in lower case."""
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def get(self, name: str) -> str | None:
+        """Give the first field of that name, unfolded and decoded (RFC 2047)."""
+        values = self._load().get(name.lower())
+        return _readable(values[0]) if values else None
+
+    def all(self, name: str) -> list[str]:
+        return [_readable(value) for value in self._load().get(name.lower(), ())]
+
+
+def _readable(value: str) -> str:
+    if "\n" in value:
+        value = _FOLD.sub(" ", value)
+    value = value.strip()
+    return value if value.isascii() and "=?" not in value else decode_words(value)
+
+
+class Part:
+    """One MIME part. A `message/*` part is a leaf; `parse_text(part.content, [])` opens it."""
+
+    def __init__(
+        self,
+        content_type: str,
+        params: dict[str, str],
+        headers: Headers,
+        raw: str,
+        parts: tuple["Part", ...] = (),
+    ) -> None:
+        self.content_type = content_type
+        """In lower case, without parameters."""
+        self.params = params
+        """Parameters of Content-Type, by lower-case name."""
+        self.headers = headers
+        self.raw = raw
+        """The body as received, not decoded; empty where there are parts."""
+        self.parts = parts
+
+    def walk(self) -> Iterator["Part"]:
+        """Give this part and all below it, in order."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    @property
+    def is_attachment(self) -> bool:
+        return (self.headers.get("content-disposition") or "").lower().startswith("attachment")
+
+    @cached_property
+    def content(self) -> str:
+        """The body without its transfer encoding, still as latin-1 text with LF line ends."""
+        encoding = (self.headers.get("content-transfer-encoding") or "").lower()
+        if encoding.startswith("base64"):
+            data = decode_base64(self.raw.encode("latin-1"))
+        elif encoding.startswith("quoted"):
+            data = quopri.decodestring(self.raw.encode("latin-1"))
+        else:
+            return self.raw
+        return _line_ends(data.decode("latin-1"))
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text by its charset, at most MAX_BODY characters."""
+        content = self.content[:MAX_BODY]
+        charset = self.params.get("charset")
+        if content.isascii() and "\x1b" not in content and not charset:
+            return content
+        return decode(content.encode("latin-1"), charset)
+
+
+def parse(raw: bytes) -> tuple[Part, list[str]]:
+    """Make the tree of a mail; with it, its damage in stable words."""
+    damage: list[str] = []
+    if len(raw) > MAX_SIZE:
+        damage.append("size")
+    text = raw[:MAX_SIZE].decode("latin-1")
+    if "\0" in text:
+        damage.append("NUL")
+        text = text.replace("\0", "")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        if "\r" in text:
+            damage.append("line ends")
+            text = _line_ends(text)
+    return parse_text(text, damage), damage
+
+
+def parse_text(text: str, damage: list[str]) -> Part:
+    """Make the tree of a mail given as latin-1 text with LF line ends; adds to `damage`."""
+    text = text.lstrip("\n")
+    if text.startswith(("From ", ">From ")):
+        text = text.partition("\n")[2]
+    headers, body = _split(text, damage)
+    skeleton = _Skeleton(headers, body, damage)
+    attempts: tuple[Callable[[_Skeleton], Part], ...] = (_by_flanker, _by_email)
+    for attempt in attempts:
+        try:
+            return attempt(skeleton)
+        except Exception:
+            if "MIME" not in damage:
+                damage.append("MIME")
+    return Part("text/plain", {}, headers, body)
+
+
+def _line_ends(text: str) -> str:
+    return text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _split(text: str, damage: list[str]) -> tuple[Headers, str]:
+    """Part the header section from the body; a line that is no field ends the header section."""
+    if text.startswith("\n"):
+        return Headers(""), text[1:]
+    end = text.find("\n\n")
+    block, body = (text, "") if end < 0 else (text[: end + 1], text[end + 2 :])
+    if stray := _NO_FIELD.search(block):
+        at = stray.start()
+        if at < len(block):
+            block, body = text[:at], text[at:]
+    if len(block) > MAX_HEADER_BLOCK or block.count("\n") > MAX_HEADERS:
+        damage.append("header size")
+        block = "\n".join(block[:MAX_HEADER_BLOCK].split("\n", MAX_HEADERS)[:MAX_HEADERS]) + "\n"
+    return Headers(block), body
+
+
+_TYPE_LINE = "\ncontent-type:"
+_OPAQUE = re.compile(r"\s*(message/|text/rfc822-headers)")
+_MASK = {"message/": "opaqued/", "text/rfc822-headers": "opaq/rfc822-headers"}
+_UNMASK = (("opaqued/", "message/"), ("opaq/", "text/"))
+
+
+class _Skeleton:
+    """What flanker is shown: the root's Content-Type, then the body without opaque contents.
+
+    `masked` has every offset of the real text; `cuts` are the spans of it left out of `text`.
+    """
+
+    def __init__(self, headers: Headers, body: str, damage: list[str]) -> None:
+        self.headers, self.body = headers, body
+        line = _root_type(headers)
+        self.head = f"{line}\n\n"
+        kind = line.lower()
+        self.cuts: list[tuple[int, int]] = []
+        if "multipart/" not in kind:
+            self.masked = body
+            self.cuts.append((0, len(body)))
+        else:
+            self.masked = self._mask(_cap(body, damage))
+        self.head = self.head.replace("message/", "opaqued/") if "message/" in kind else self.head
+        self.text = self.head + self._without_cuts()
+
+    def _mask(self, body: str) -> str:
+        lower = "\n" + body.lower()
+        out, done, at = [], 0, lower.find(_TYPE_LINE)
+        while at >= 0:
+            value = at + len(_TYPE_LINE)
+            found = _OPAQUE.match(lower, value)
+            at = value
+            if found:
+                start, end = found.start(1) - 1, found.end(1) - 1
+                out += [body[done:start], _MASK[found[1]]]
+                done = end
+                span = _contents(lower, value)
+                if span:
+                    self.cuts.append((span[0] - 1, span[1] - 1))
+                    at = span[1]
+            at = lower.find(_TYPE_LINE, at)
+        return "".join([*out, body[done:]])
+
+    def _without_cuts(self) -> str:
+        out, done = [], 0
+        for start, end in self.cuts:
+            out.append(self.masked[done:start])
+            done = end
+        return "".join([*out, self.masked[done:]])
+
+    def real(self, at: int, *, after: bool) -> int:
+        """Where an offset of `text` is in the body; at a cut, before it or `after` it."""
+        at -= len(self.head)
+        for start, end in self.cuts:
+            if start < at or (after and start == at):
+                at += end - start
+            else:
+                break
+        return at
+
+
+def _root_type(headers: Headers) -> str:
+    values = headers._load().get("content-type")  # noqa: SLF001  one module, one thing
+    return f"Content-Type: {values[0][:2000]}" if values else "Content-Type: text/plain"
+
+
+def _cap(body: str, damage: list[str]) -> str:
+    """Cut a body where it has more part-like lines than MAX_TYPES and MAX_DELIMITERS."""
+    for mark, limit in (("\n--", MAX_DELIMITERS), ("\ncontent-type:", MAX_TYPES)):
+        text = body if mark == "\n--" else body.lower()
+        if text.count(mark) > limit:
+            damage.append("parts")
+            at = 0
+            for _ in range(limit):
+                at = text.find(mark, at) + 1
+            body = body[:at]
+    return body
+
+
+def _contents(lower: str, at: int) -> tuple[int, int] | None:
+    """Find the contents of the opaque part whose Content-Type is at `at`, by its delimiter line."""
+    block = lower.rfind("\n\n", 0, at) + 1
+    delimiter = lower.rfind("\n--", block and block - 1, at)
+    if delimiter < 0:
+        return None
+    line = lower[delimiter : lower.find("\n", delimiter + 1)].rstrip()
+    if len(line) < 4 or lower.startswith("\n\n", at):
+        return None
+    start = lower.find("\n\n", at)
+    if start < 0:
+        return None
+    end = lower.find(line, start + 1)
+    return (start + 2, max(end, start + 2)) if end >= 0 else (start + 2, len(lower))
+
+
+@cache
+def _scan() -> Callable[[str], Any]:
+    """Import flanker: late, as it takes a third of a second, and without a word to the user."""
+    logging.getLogger("flanker").addHandler(logging.NullHandler())
+    logging.getLogger("flanker").propagate = False
+    with warnings.catch_warnings(), redirect_stderr(StringIO()):
+        warnings.simplefilter("ignore")
+        from flanker.mime.message import scanner
+    return scanner.scan  # type: ignore[no-any-return]
+
+
+def warm_up() -> None:
+    """Import flanker now, so that the first mail does not wait for it."""
+    _scan()
+
+
+def _by_flanker(skeleton: _Skeleton) -> Part:
+    tree = _scan()(skeleton.text)
+    if tree is None:
+        raise ValueError("flanker found no message")
+    return _part(tree, skeleton, 0)
+
+
+def _part(tree: Any, skeleton: _Skeleton, depth: int) -> Part:
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deep")
+    container = tree._container  # noqa: SLF001  flanker shows offsets nowhere else
+    content_type = container.content_type
+    if depth == 0:
+        headers, raw = skeleton.headers, skeleton.body
+    else:
+        start = skeleton.real(container.start, after=True)
+        end = skeleton.real(container.end + 1, after=True)
+        headers, raw = _split(skeleton.body[start:end], [])
+    parts = tuple(_part(each, skeleton, depth + 1) for each in tree.parts)
+    params = {
+        str(name).lower(): value
+        for name, value in content_type.params.items()
+        if isinstance(value, str)
+    }
+    return Part(_unmask(content_type.value), params, headers, "" if parts else raw, parts)
+
+
+def _unmask(content_type: str) -> str:
+    for mask, real in _UNMASK:
+        if content_type.startswith(mask):
+            return real + content_type[len(mask) :]
+    return content_type
+
+
+def _by_email(skeleton: _Skeleton) -> Part:
+    if sys.getrecursionlimit() and skeleton.masked.count("\n--") > MAX_DELIMITERS:
+        raise ValueError("too many parts")
+    message = email.message_from_string(skeleton.head + skeleton.masked)
+    root = _part_of_email(message, 0)
+    return Part(root.content_type, root.params, skeleton.headers, root.raw, root.parts)
+
+
+def _part_of_email(message: "EmailMessage[str, str]", depth: int) -> Part:
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deep")
+    headers = Headers("".join(f"{name}: {value}\n" for name, value in message.raw_items()))
+    payload = message.get_payload()
+    parts: tuple[Part, ...] = ()
+    if isinstance(payload, list):
+        parts = tuple(_part_of_email(each, depth + 1) for each in payload)  # type: ignore[arg-type]
+    raw = payload if isinstance(payload, str) else ""
+    params = {
+        name.lower(): value
+        for name, value in (message.get_params() or [])[1:]
+        if isinstance(value, str)
+    }
+    return Part(_unmask(message.get_content_type()), params, headers, raw, parts)
