@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from bouncesink.model import Event, Notice, Report, Verdict
+from bouncesink.model import Event, Kind, Notice, Report, Verdict
 from bouncesink.reader import Reading
 
 
@@ -28,6 +28,18 @@ def reading_as_json(file: str, reading: Reading) -> dict[str, Any]:
         },
         "damage": list(notice.damage),
         **_facts(notice),
+    }
+
+
+def problem_as_json(file: str, problem: str) -> dict[str, Any]:
+    """Give the line of `bouncesink parse --json` for a file that is no mail."""
+    return {
+        "file": file,
+        "kind": Kind.UNREADABLE.value,
+        "recognizer": "none",
+        "recipients": [],
+        "original": dict.fromkeys(("message_id", "from", "to", "subject")) | {"campaign": {}},
+        "damage": [problem],
     }
 
 

@@ -1,0 +1,5 @@
+"""`python -m bouncesink`."""
+
+from bouncesink.cli import main
+
+main()

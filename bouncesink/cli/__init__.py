@@ -1,0 +1,70 @@
+"""The commands: thin, all wiring. Each module is one command, imported when it is called."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from bouncesink import __version__
+from bouncesink.cli.show import safe
+from bouncesink.errors import BouncesinkError
+
+_COMMANDS = {
+    "check": "check",
+    "doctor": "doctor",
+    "explain": "explain",
+    "ingest": "ingest",
+    "init": "init",
+    "parse": "parse",
+    "rebuild": "rebuild",
+    "replay": "replay",
+    "report-bounces": "report",
+    "rules": "rules",
+    "serve": "serve",
+    "status": "status",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when it is wanted, so that each starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"bouncesink.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:  # noqa: D301 - the mark is click's: do not rewrap
+    """Read bounces, keep what they say, and know which addresses may be mailed.
+
+    \b
+    Exit codes: 0 done; 1 done, but not for all (a file that is no mail, an address
+    that must not be mailed); 2 wrong usage, config or input; 3 the ledger; 4 a sink;
+    130 interrupted.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a command. A person's mistake ends in one line on stderr, never in a traceback."""
+    try:
+        sys.exit(cli.main(args, prog_name="bouncesink", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BouncesinkError as error:
+        click.echo(f"bouncesink: {safe(str(error))}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does: Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

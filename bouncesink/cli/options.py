@@ -1,0 +1,59 @@
+"""What several commands share: the config, the ledger, --json."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bouncesink.config import Config, LedgerConfig, load
+
+if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
+    from bouncesink.reader import ReaderPool
+
+
+def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --config and --ledger; the function gets the `config` they make."""
+    function = click.option(
+        "--ledger",
+        "ledger_path",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_set_ledger,
+        help="The ledger's file.  [default: the config's, else ./bouncesink.db]",
+    )(function)
+    return click.option(
+        "--config",
+        "config",
+        type=click.Path(path_type=Path),
+        envvar="BOUNCESINK_CONFIG",
+        is_eager=True,
+        callback=lambda _ctx, _param, path: load(path) if path else Config(),
+        help="The config file.  [default: $BOUNCESINK_CONFIG, else built-in defaults]",
+    )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON; ASCII, so that no terminal acts on what a bounce put in it."""
+    click.echo(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")))
+
+
+def reader_pool(config: Config) -> "ReaderPool":
+    """Open a pool for a command that has the machine to itself: a worker for each core."""
+    from bouncesink.reader import ReaderPool
+
+    workers = max(config.parse.workers, os.cpu_count() or 1)
+    return ReaderPool(replace(config.parse, workers=workers), config.classify.rules)
+
+
+def _set_ledger(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    if path:
+        config: Config = ctx.params["config"]
+        ctx.params["config"] = replace(config, ledger=LedgerConfig(path=path))

@@ -1,0 +1,53 @@
+"""Text for a person at a terminal, which nothing in a bounce may take over."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import click
+
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories that move the cursor, hide or reorder text, or break a line."""
+
+_LONG = 1_000_000
+"""Octets of mail above which reading takes long enough to show how far it is."""
+
+
+def safe(text: str | None, width: int = 0) -> str:
+    """Give text without control and reordering characters, cut to `width` characters if given."""
+    clean = "".join(
+        " " if unicodedata.category(c) in _UNSAFE else c for c in (text or "")[: width * 4 or None]
+    )
+    clean = " ".join(clean.split())
+    return clean[: width - 1] + "…" if width and len(clean) > width else clean
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(
+        [[safe(str(cell)) if cell is not None else "" for cell in row] for row in rows],
+        headers=headers,
+        tablefmt="simple",
+        disable_numparse=True,
+    )
+
+
+def when(time: datetime | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC") if time else "never"
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
+    """Give a function that advances a progress bar, shown on stderr if that is a terminal."""
+    stderr = click.get_text_stream("stderr")
+    if total < _LONG or not stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=total, label=label, file=stderr) as bar:
+        yield bar.update
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,366 @@
+"""The middle of the line: arrivals -> events -> contacts -> actions.
+
+`replay` and `serve` run this same engine. Each batch of arrivals is read outside the transaction
+and recorded in one; all that it records is idempotent by identity, so that two engines may drain
+one ledger, and a batch that was cut off is simply read again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from bouncesink.address import normalise
+from bouncesink.config import Config
+from bouncesink.fold import decide, fold
+from bouncesink.identity import event_id
+from bouncesink.ledger import ArrivalState, Ledger, Settlement
+from bouncesink.model import (
+    Act,
+    Action,
+    ActionKind,
+    Arrival,
+    Contact,
+    DsnAction,
+    Event,
+    Kind,
+    Lead,
+    Notice,
+    Report,
+    TrustLevel,
+    Verdict,
+)
+from bouncesink.reader import ReaderPool, Reading
+from bouncesink.trust import Knowledge, assess
+
+BATCH = 200
+"""Arrivals in one transaction: enough to share the fsync, few enough to give way to others."""
+
+_KIND_OF = {
+    DsnAction.FAILED: Kind.FAILURE,
+    DsnAction.DELAYED: Kind.DELAYED,
+    DsnAction.DELIVERED: Kind.DELIVERED,
+    DsnAction.RELAYED: Kind.RELAYED,
+    DsnAction.EXPANDED: Kind.EXPANDED,
+}
+
+_FROM_THE_ADDRESS = {Kind.AUTO_REPLY, Kind.CHALLENGE, Kind.DISPOSITION, Kind.UNSUBSCRIBE}
+"""Kinds that the person at the address sends: without a report, they are about their sender."""
+
+_MUST_NAME = {Kind.FEEDBACK, Kind.UNSUBSCRIBE, *_KIND_OF.values()}
+"""Kinds that mean something for an address, and nothing if we cannot tell which."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one arrival: how it read, and those of its events that were new."""
+
+    arrival: Arrival
+    reading: Reading
+    settlement: Settlement
+    events: tuple[Event, ...]
+
+
+@dataclass(slots=True)
+class Drained:
+    """How much one `drain` did."""
+
+    arrivals: int = 0
+    events: int = 0
+    actions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `rebuild` finds for one address."""
+
+    before: Contact
+    after: Contact
+
+
+def utcnow() -> datetime:
+    """Give the time in whole milliseconds, the ledger's resolution."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+@dataclass(slots=True)
+class Engine:
+    """Drains one ledger. It belongs to one thread, as its ledger does."""
+
+    ledger: Ledger
+    pool: ReaderPool
+    config: Config
+    clock: Callable[[], datetime] = utcnow
+    _knowledge: Knowledge = field(init=False)
+    _require: TrustLevel = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._knowledge = Knowledge.of(self.config)
+        self._require = TrustLevel(self.config.trust.require)
+
+    def drain(self, observe: Callable[[Outcome], None] | None = None) -> Drained:
+        """Read what is pending until nothing is. Raises LedgerError; what was recorded stays."""
+        total = Drained()
+        while batch := self.ledger.pending(BATCH):
+            readings = list(self.pool.read_many(batch))
+            with self.ledger.transaction():
+                outcomes = self._record(batch, readings, total)
+            for outcome in outcomes:
+                _log(outcome)
+                if observe:
+                    observe(outcome)
+        return total
+
+    def act(
+        self, act: Act, address: str, actor: str, reason: str, target: str | None = None
+    ) -> Event:
+        """Record what an operator did about an address, and all that follows from it."""
+        now = self.clock()
+        event = Event(
+            id=event_id(f"{act}:{actor}:{now.isoformat()}", address, target or reason),
+            kind=act,
+            address=address,
+            occurred_at=now,
+            recorded_at=now,
+            source="operator",
+            actor=actor,
+            reason=reason,
+            target=target,
+        )
+        with self.ledger.transaction():
+            self.ledger.add_events([event])
+            self._refold([address])
+        return event
+
+    def redecide(self, addresses: Iterable[str]) -> None:
+        """Fold these addresses anew, as when leads have come or the policy has changed."""
+        for part in _parts(addresses, BATCH):
+            with self.ledger.transaction():
+                self._refold(part)
+
+    def rebuild(self, *, apply: bool) -> list[Change]:
+        """Read every stored arrival with today's rules; give each contact that changes.
+
+        Nothing is written unless `apply`. Only what differs is kept in memory.
+        """
+        revised: dict[str, tuple[Event, ...]] = {}
+        settlements: list[Settlement] = []
+        touched: set[str] = set()
+        for batch in self.ledger.all_arrivals(BATCH):
+            readings = list(self.pool.read_many(batch))
+            stored = self.ledger.events_of_arrivals(arrival.id for arrival in batch)
+            for arrival, reading, group in zip(
+                batch, readings, self._events(batch, readings), strict=True
+            ):
+                before = stored.get(arrival.id, [])
+                if {e.id: e for e in before} != {e.id: e for e in group}:
+                    revised[arrival.id] = group
+                    settlements.append(_settle(arrival, reading))
+                    touched |= {event.address for event in (*before, *group)}
+        changes = [
+            c for part in _parts(sorted(touched), BATCH) for c in self._changes(part, revised)
+        ]
+        if apply:
+            for part in _parts(list(revised), BATCH):
+                with self.ledger.transaction():
+                    for arrival_id in part:
+                        self.ledger.replace_events(arrival_id, revised[arrival_id])
+            for rows in _parts(settlements, BATCH):
+                self.ledger.settle(rows)
+            self.redecide(sorted(touched))
+        return changes
+
+    def _changes(
+        self, addresses: Sequence[str], revised: Mapping[str, Sequence[Event]]
+    ) -> Iterator[Change]:
+        """Fold as the ledger would be after the revision, without writing it."""
+        contacts = self.ledger.contacts(addresses)
+        stored = self.ledger.events_of(addresses)
+        added: dict[str, list[Event]] = {}
+        for event in (event for group in revised.values() for event in group):
+            added.setdefault(event.address, []).append(event)
+        for address in addresses:
+            kept = [e for e in stored.get(address, []) if e.arrival_id not in revised]
+            events = {e.id: e for e in (*added.get(address, []), *kept)}
+            after = self._fold(address, list(events.values()))
+            before = contacts.get(address, Contact(address))
+            if after != before:
+                yield Change(before, after)
+
+    def _record(
+        self, batch: Sequence[Arrival], readings: Sequence[Reading], total: Drained
+    ) -> list[Outcome]:
+        groups = self._events(batch, readings)
+        flat = [event for group in groups for event in group]
+        new = iter(self.ledger.add_events(flat))
+        fresh = [tuple(event for event in group if next(new)) for group in groups]
+        settlements = [
+            _settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
+        ]
+        self.ledger.settle(settlements)
+        reviews = [
+            _review(settlement, self.clock())
+            for settlement in settlements
+            if settlement.state is ArrivalState.REVIEW
+        ]
+        total.actions += sum(self.ledger.add_actions(reviews))
+        total.actions += self._refold(dict.fromkeys(e.address for g in fresh for e in g))
+        total.arrivals += len(batch)
+        total.events += sum(map(len, fresh))
+        return [Outcome(*each) for each in zip(batch, readings, settlements, fresh, strict=True)]
+
+    def _refold(self, addresses: Iterable[str]) -> int:
+        """Fold and decide anew; return how many actions that started."""
+        addresses = list(addresses)
+        stored = self.ledger.events_of(addresses)
+        leads = self.ledger.leads_of(addresses)
+        contacts = [self._fold(address, stored.get(address, [])) for address in addresses]
+        self.ledger.put_contacts(contacts)
+        wanted = [
+            action
+            for contact in contacts
+            for action in decide(
+                contact,
+                leads.get(contact.address, []),
+                stored.get(contact.address, []),
+                self.config.policy,
+                self._require,
+                self.clock(),
+            )
+        ]
+        called_for = {action.key for action in wanted}
+        overtaken = [a.key for a in self.ledger.open_actions(addresses) if a.key not in called_for]
+        self.ledger.cancel_actions(
+            overtaken, "overtaken: the address's state no longer asks for it"
+        )
+        return sum(self.ledger.add_actions(wanted))
+
+    def _fold(self, address: str, events: Iterable[Event]) -> Contact:
+        return fold(address, events, self.config.policy, self._require)
+
+    def _events(
+        self, batch: Sequence[Arrival], readings: Sequence[Reading]
+    ) -> list[tuple[Event, ...]]:
+        """Make the events of a batch, with what the ledger knows of their addresses."""
+        spoken = [
+            list(_subjects(arrival, reading))
+            for arrival, reading in zip(batch, readings, strict=True)
+        ]
+        leads = self.ledger.leads_of({address for group in spoken for address, _, _ in group})
+        ids = {reading.notice.original.message_id for reading in readings} - {None}
+        sends = self.ledger.sent(id_ for id_ in ids if id_)
+        return [
+            tuple(self._event(arrival, reading.notice, subject, leads, sends) for subject in group)
+            for arrival, reading, group in zip(batch, readings, spoken, strict=True)
+        ]
+
+    def _event(
+        self,
+        arrival: Arrival,
+        notice: Notice,
+        subject: tuple[str, Report | None, Verdict],
+        leads: dict[str, list[Lead]],
+        sends: set[str],
+    ) -> Event:
+        address, report, verdict = subject
+        original = notice.original
+        known = replace(
+            self._knowledge,
+            is_lead=address in leads,
+            known_send=original.message_id in sends,
+            now=arrival.received_at,
+        )
+        dsn = report is not None and notice.kind in _KIND_OF.values()
+        when = (report and report.last_attempt) or notice.sent_at or arrival.received_at
+        return Event(
+            id=event_id(notice.identity, address, report.action if report else notice.kind),
+            kind=_KIND_OF[report.action] if report and dsn else notice.kind,
+            address=address,
+            occurred_at=min(when, arrival.received_at),
+            recorded_at=arrival.received_at,
+            source=arrival.source,
+            arrival_id=arrival.id,
+            report=report,
+            verdict=verdict,
+            trust=assess(notice, report, arrival.envelope_to, known),
+            message_id=original.message_id,
+            sender=original.from_,
+            subject=original.subject,
+            campaign=next(iter(original.campaign.values()), None),
+            lead_id=leads[address][0].id if address in leads else None,
+        )
+
+
+def _subjects(arrival: Arrival, reading: Reading) -> Iterator[tuple[str, Report | None, Verdict]]:
+    """Give each address that an arrival speaks of, once for each action."""
+    notice, seen = reading.notice, set()
+    for report, verdict in zip(notice.reports, reading.verdicts, strict=True):
+        address = normalise(report.mailed) or normalise(report.recipient)
+        if address and (address, report.action) not in seen:
+            seen.add((address, report.action))
+            yield address, report, verdict
+    if not notice.reports and notice.kind in _FROM_THE_ADDRESS:
+        address = normalise(notice.from_ or arrival.envelope_from)
+        if address:
+            yield address, None, reading.verdict
+
+
+def _settle(arrival: Arrival, reading: Reading) -> Settlement:
+    notice = reading.notice
+    note = ""
+    if notice.kind is Kind.UNREADABLE:
+        note = "cannot be read: " + (", ".join(notice.damage) or "no known form")
+    elif notice.kind in _MUST_NAME and not any(_subjects(arrival, reading)):
+        note = "names no address that we could act on"
+    return Settlement(
+        arrival_id=arrival.id,
+        state=ArrivalState.REVIEW if note else ArrivalState.DONE,
+        kind=notice.kind,
+        recognizer=notice.recognizer,
+        identity=notice.identity,
+        subject=notice.subject,
+        note=note,
+        confirmation_code=notice.confirmation_code,
+        confirmation_link=notice.confirmation_link,
+        damage=notice.damage,
+    )
+
+
+def _review(settlement: Settlement, now: datetime) -> Action:
+    return Action(
+        key=f"review:arrival:{settlement.arrival_id}",
+        kind=ActionKind.REVIEW,
+        created_at=now,
+        arrival_id=settlement.arrival_id,
+        payload={"why": settlement.note, "subject": settlement.subject or ""},
+    )
+
+
+def _log(outcome: Outcome) -> None:
+    log.info(
+        "arrival.read",
+        arrival=outcome.arrival.id[:16],
+        source=outcome.arrival.source,
+        kind=outcome.settlement.kind.value,
+        recognizer=outcome.settlement.recognizer,
+        events=len(outcome.events),
+        verdicts=[f"{e.verdict.severity}:{e.verdict.rule}" for e in outcome.events if e.verdict],
+    )
+
+
+def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    part: list[T] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
