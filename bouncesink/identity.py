@@ -20,3 +20,12 @@ def event_id(notice_identity: str, address: str, action: str) -> str:
     """Identify an event by its notification, address and action, whichever way it came in."""
     text = f"{notice_identity}\0{address}\0{action}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def bare_message_id(text: str | None) -> str | None:
+    """Give a Message-ID without angle brackets and the space around it (RFC 5322, section 3.6.4).
+
+    Case is kept: the left part is the sender's own.
+    """
+    bare = (text or "").strip().removeprefix("<").removesuffix(">").strip()
+    return bare or None

@@ -353,8 +353,8 @@ class Contact:
 
     `bounce_type` is None, SOFT or HARD and is sticky once HARD. `strikes` is as of
     `last_strike_at`; `bouncesink.fold.strikes_at` applies the decay since. `evidence` is oldest
-    first. `hard_event` is the id of the event that made it HARD. `reinstated` counts the
-    reinstatements.
+    first; `evidence_folded` counts the oldest that were left out of it. `hard_event` is the id of
+    the event that made it HARD. `reinstated` counts the reinstatements.
     """
 
     address: str
@@ -368,6 +368,7 @@ class Contact:
     suppressed: frozenset[Reason] = frozenset()
     evidence: tuple[Evidence, ...] = ()
     reinstated: int = 0
+    evidence_folded: int = 0
 
     @property
     def mailable(self) -> bool:

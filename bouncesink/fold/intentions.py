@@ -1,0 +1,252 @@
+"""PURE. What the state of an address calls for.
+
+An intention is called for again and again, under the same key, until the state changes; the engine
+stores what is new and cancels what is no longer called for. A key holds a generation: how often
+the address was let off (reinstated, or a counted bounce dismissed), so that an address that turns
+HARD once more sets everything in motion once more.
+
+HubSpot's contact and SmartLead's lead are found by e-mail address, so there is one intention for
+each address; a postcard and an advisory concern a row of the sheet, so there is one for each lead.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bouncesink.config import Policy
+from bouncesink.fold.judgement import (
+    counted_as,
+    effective,
+    gate_reason,
+    in_order,
+    reply_class,
+    rulings,
+    trusted,
+)
+from bouncesink.model import (
+    Act,
+    Action,
+    ActionKind,
+    Category,
+    Contact,
+    DsnAction,
+    Event,
+    Lead,
+    Severity,
+    TrustLevel,
+)
+
+DOUBTFUL_FLOOD = 5
+"""More doubtful events than this about one address are one review item and an alert."""
+
+OPEN_REVIEWS = 200
+"""With this many open review items, new ones of each sort are one item a day: see `contain`."""
+
+_EXCERPT = 300
+_FIRST = frozenset(
+    {
+        Category.REPUTATION,
+        Category.BLOCKLISTED,
+        Category.SPAM_CONTENT,
+        Category.AUTHENTICATION,
+        Category.COMPLAINT,
+    }
+)
+
+
+def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all are inputs
+    contact: Contact,
+    leads: Sequence[Lead],
+    events: Sequence[Event],
+    policy: Policy,
+    require: TrustLevel | None,
+    now: datetime,
+) -> tuple[Action, ...]:
+    """Give every intention that this state calls for; `events` are all those of the address."""
+    ordered = in_order(events)
+    actions: list[Action] = []
+    if contact.bounce_type is Severity.HARD and leads:
+        generation = contact.reinstated + _let_off(ordered, policy, require)
+        actions += _for_hard(contact, leads, ordered, generation, now)
+    actions += _reviews(contact.address, _waiting(ordered, policy, require), now)
+    return tuple(actions)
+
+
+def contain(actions: Sequence[Action], open_reviews: int, now: datetime) -> tuple[Action, ...]:
+    """Hold back a flood over many addresses: the engine passes new actions through here.
+
+    From `OPEN_REVIEWS` open items on, each sort of review (`why`) is one item and one alert a day.
+    What they stand for is not lost: it is in the events, and called for again at the next refold.
+    """
+    if open_reviews < OPEN_REVIEWS:
+        return tuple(actions)
+    kept: dict[str, Action] = {}
+    for action in actions:
+        if action.kind is not ActionKind.REVIEW:
+            kept[action.key] = action
+            continue
+        why = action.payload.get("why", "unknown")
+        name = f"flood:{why}:{now.date().isoformat()}"
+        payload = {"why": why, "flood": "true", "priority": action.payload.get("priority", "2")}
+        for kind in (ActionKind.REVIEW, ActionKind.ALERT):
+            key = f"{kind}:{name}"
+            kept.setdefault(key, Action(key, kind, now, payload=payload))
+    return tuple(kept.values())
+
+
+def _let_off(ordered: Sequence[Event], policy: Policy, require: TrustLevel | None) -> int:
+    """Count the dismissals that took a counted bounce away."""
+    bounces = {e.id for e in ordered if counted_as(e, policy, require) is not None}
+    count = 0
+    for event in ordered:
+        if event.kind is Act.CONFIRM and event.target is not None:
+            bounces.add(event.target)
+        elif event.kind is Act.DISMISS and event.target in bounces:
+            count += 1
+    return count
+
+
+def _for_hard(
+    contact: Contact,
+    leads: Sequence[Lead],
+    ordered: Sequence[Event],
+    generation: int,
+    now: datetime,
+) -> list[Action]:
+    by_id = {lead.id: lead for lead in sorted(leads, key=lambda each: each.id)}
+    first = next(iter(by_id))
+    since = (contact.hard_since or now).date().isoformat()
+    cause = next((event for event in ordered if event.id == contact.hard_event), None)
+    about = {"email": contact.address, "hard_since": since}
+    if cause is not None and cause.campaign:
+        about["campaign"] = cause.campaign
+
+    def action(kind: ActionKind, lead_id: str, each: str, **payload: str) -> Action:
+        return Action(
+            key=f"{kind}:{each}:{generation}",
+            kind=kind,
+            created_at=now,
+            address=contact.address,
+            lead_id=lead_id,
+            event_id=contact.hard_event,
+            payload=about | payload,
+        )
+
+    actions = [
+        action(
+            ActionKind.HUBSPOT_PROPOSAL,
+            first,
+            contact.address,
+            lead_source_notes_append=f"|BOUNCE:HARD:{since}",
+            email_bounced="true",
+        ),
+        action(ActionKind.SMARTLEAD_REMOVAL, first, contact.address),
+    ]
+    for lead_id in by_id:
+        each = f"{contact.address}:{lead_id}"
+        actions.append(action(ActionKind.POSTCARD, lead_id, each))
+        actions.append(action(ActionKind.ADVISORY, lead_id, each, advisory="kg_pending"))
+    return actions
+
+
+def _waiting(
+    ordered: Sequence[Event], policy: Policy, require: TrustLevel | None
+) -> list[tuple[Event, str]]:
+    """Give the events that wait for a person, each with why."""
+    ruled = rulings(ordered)
+    return [
+        (event, why)
+        for event in ordered
+        if not isinstance(event.kind, Act)
+        and not ruled.settles(event)
+        and (why := _why(event, policy, require)) is not None
+        and not (why == "doubtful" and ruled.settles_doubtful(event))
+    ]
+
+
+def _reviews(address: str, waiting: Sequence[tuple[Event, str]], now: datetime) -> list[Action]:
+    doubtful = [event for event, why in waiting if why == "doubtful"]
+    flood = len(doubtful) > DOUBTFUL_FLOOD
+    actions = [
+        Action(
+            key=f"{ActionKind.REVIEW}:{event.id}",
+            kind=ActionKind.REVIEW,
+            created_at=now,
+            address=address,
+            lead_id=event.lead_id,
+            event_id=event.id,
+            arrival_id=event.arrival_id,
+            payload=_payload(event, why),
+        )
+        for event, why in waiting
+        if not (flood and why == "doubtful")
+    ]
+    if flood:
+        actions += _flood(address, doubtful, now)
+    return actions
+
+
+def _why(event: Event, policy: Policy, require: TrustLevel | None) -> str | None:
+    """Tell why an event needs a person: `unknown`, `doubtful` or `blocked`; None if it does not."""
+    severity = effective(event, policy)
+    gate = gate_reason(event) is not None
+    if severity is Severity.NONE and not gate:
+        return None
+    blocked = severity is Severity.BLOCK and _is_final(event)
+    if severity is Severity.BLOCK and not blocked:
+        return None
+    if not trusted(event, require):
+        return "doubtful"
+    if severity is Severity.UNKNOWN:
+        return "unknown"
+    return "blocked" if blocked else None
+
+
+def _is_final(event: Event) -> bool:
+    """Tell whether a refusal was permanent: a failure without a 4yz."""
+    report = event.report
+    return report is None or (report.action is DsnAction.FAILED and reply_class(report) != 4)
+
+
+def _payload(event: Event, why: str) -> dict[str, str]:
+    payload = {"why": why, "priority": _priority(event, why)}
+    if event.verdict is not None:
+        payload |= {"category": event.verdict.category.value, "rule": event.verdict.rule}
+    if event.report is not None and event.report.diagnostic:
+        payload["diagnostic"] = event.report.diagnostic[:_EXCERPT]
+    if event.trust is not None:
+        payload["trust"] = event.trust.level.value
+        payload["signals"] = "; ".join(event.trust.signals)[:_EXCERPT]
+    return payload
+
+
+def _priority(event: Event, why: str) -> str:
+    """1 is first: what says that our own standing suffers; last what may be forged."""
+    if why == "doubtful":
+        return "3"
+    return "1" if event.verdict is not None and event.verdict.category in _FIRST else "2"
+
+
+def _flood(address: str, doubtful: Sequence[Event], now: datetime) -> list[Action]:
+    # The power of ten is in the review's key: what is stored under a key is never changed, and
+    # whoever reads it should see about how many there are.
+    at_least = 10 ** (len(str(len(doubtful))) - 1)
+    latest = doubtful[-1]
+    about = _payload(latest, "doubtful") | {"flood": "true"}
+    return [
+        Action(
+            key=f"{ActionKind.REVIEW}:flood:{address}:{at_least}",
+            kind=ActionKind.REVIEW,
+            created_at=now,
+            address=address,
+            lead_id=latest.lead_id,
+            payload=about | {"count": str(len(doubtful))},
+        ),
+        Action(
+            key=f"{ActionKind.ALERT}:flood:{address}",
+            kind=ActionKind.ALERT,
+            created_at=now,
+            address=address,
+            lead_id=latest.lead_id,
+            payload={"why": "doubtful", "flood": "true", "count": str(len(doubtful))},
+        ),
+    ]
