@@ -1,0 +1,195 @@
+"""One SQLite connection: how it is opened, how its transactions go, and what its errors mean."""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bouncesink.errors import LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
+from bouncesink.ledger import schema
+
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    # So that an INSERT OR REPLACE would fire the counters' triggers, too.
+    "PRAGMA recursive_triggers = ON",
+    "PRAGMA cache_size = -16000",  # KiB
+    "PRAGMA wal_autocheckpoint = 2000",  # pages, of 4 KiB
+    "PRAGMA journal_size_limit = 16777216",  # octets
+)
+
+
+class Connection:
+    """Statements raise LedgerError. After one the transaction is rolled back, never half done."""
+
+    def __init__(self, path: Path, *, read_only: bool, busy_timeout: float) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._timeout = busy_timeout
+        self._immutable = False
+        self._in_transaction = False
+        self._sqlite = self._open()
+        try:
+            with self._translated():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._sqlite.close()
+
+    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return list(self.each(sql, parameters))
+
+    def each(self, sql: str, parameters: Sequence[Any] = ()) -> Generator[tuple[Any, ...]]:
+        """Give rows one by one. Take them at once, or close: meanwhile the WAL cannot shrink."""
+        if self._immutable and self._has_wal():
+            self._sqlite.close()
+            self._sqlite = self._open()
+        with self._translated():
+            cursor = self._sqlite.execute(sql, parameters)
+            try:
+                yield from cursor
+            finally:
+                cursor.close()
+
+    def write(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each row; only inside `transaction`."""
+        with self._translated():
+            self._sqlite.executemany(sql, rows)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._in_transaction:
+            # SQLite rolls back by itself when the disk is full: nothing may follow that.
+            if not self._sqlite.in_transaction:
+                raise LedgerError(f"{self._path}: the transaction has already failed")
+            yield
+            return
+        if self._read_only:
+            raise LedgerError(f"{self._path}: is open for reading only")
+        with self._translated():
+            self._sqlite.execute("BEGIN IMMEDIATE")
+        self._in_transaction = True
+        try:
+            yield
+            with self._translated():
+                self._sqlite.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._sqlite.rollback()
+            raise
+        finally:
+            self._in_transaction = False
+
+    def _open(self) -> sqlite3.Connection:
+        mode = "ro" if self._read_only else "rwc"
+        # Reading through a WAL needs its index beside it, so SQLite would make both files. Without
+        # a WAL there is no writer: then the file by itself is all, and it does not change.
+        self._immutable = self._read_only and not self._has_wal()
+        uri = f"file:{quote(str(self._path.absolute()))}?mode={mode}"
+        if self._immutable:
+            uri += "&immutable=1"
+        with self._translated():
+            return sqlite3.connect(uri, uri=True, timeout=self._timeout, isolation_level=None)
+
+    def _has_wal(self) -> bool:
+        return os.path.exists(f"{self._path}-wal")  # noqa: PTH110 - on each read; Path is slow
+
+    def _prepare(self) -> None:
+        for pragma in _PRAGMAS:
+            self._sqlite.execute(pragma)
+        if self._up_to_date():
+            return
+        if self._read_only:
+            raise LedgerError(
+                f"{self._path}: was written by an older version of bouncesink; "
+                "run `bouncesink serve` or `bouncesink replay` once to bring it up to date"
+            )
+        self._use_wal()
+        with self.transaction():
+            if not self._up_to_date():  # another process may have been quicker
+                schema.migrate(self._sqlite)
+
+    def _up_to_date(self) -> bool:
+        had = schema.applied(self._sqlite)
+        if had is None and (self._read_only or not schema.is_empty(self._sqlite)):
+            raise LedgerError(
+                f"{self._path}: is a SQLite database, but not a ledger of bouncesink; "
+                "give the path of another file"
+            )
+        if unknown := set(had or ()) - set(schema.MIGRATIONS):
+            raise LedgerTooNew(
+                f"{self._path}: was written by a newer version of bouncesink "
+                f"({', '.join(sorted(unknown))}); install that version to use it"
+            )
+        return had == schema.MIGRATIONS
+
+    def _use_wal(self) -> None:
+        """Turn on the WAL. SQLite does not wait for another process that does the same."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self._sqlite.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _translate(error, self._path) from error
+
+
+def _translate(error: sqlite3.Error, path: Path) -> LedgerError:
+    code = getattr(error, "sqlite_errorcode", 0)
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _disk_is_full(path)):
+        return LedgerFull(f"{path}: the disk is full; make room, nothing was written")
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LedgerBusy(f"{path}: another process holds the ledger; try again when it is done")
+    words = {
+        sqlite3.SQLITE_NOTADB: "is not a bouncesink ledger (not a SQLite database); "
+        "give the path of another file",
+        sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup, "
+        "or save what can be read with `sqlite3 FILE .recover`",
+        sqlite3.SQLITE_READONLY: "cannot be written; "
+        "check who owns the file and its folder, and whether the disk is read-only",
+        sqlite3.SQLITE_PERM: "may not be opened; check who owns the file and its folder",
+    }
+    if primary == sqlite3.SQLITE_CANTOPEN:
+        return LedgerError(f"{path}: {_why_not_open(path)}")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return LedgerError(f"{path}: {words.get(primary, f'SQLite says: {error} ({name})')}")
+
+
+def _disk_is_full(path: Path) -> bool:
+    try:
+        found = os.statvfs(path.absolute().parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < 1 << 20
+
+
+def _why_not_open(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder; give the path of a file"
+    if not path.exists():
+        if not path.absolute().parent.is_dir():
+            return f"there is no folder {path.absolute().parent}; create it first"
+        if os.access(path.absolute().parent, os.W_OK):
+            return "there is no such ledger yet; `bouncesink serve` or `bouncesink replay` makes it"
+        return f"cannot be created: the folder {path.absolute().parent} may not be written"
+    return "cannot be opened; check who owns the file and its folder"
