@@ -14,13 +14,14 @@ import structlog
 
 from bouncesink.address import normalise
 from bouncesink.config import Config
-from bouncesink.fold import decide, fold
+from bouncesink.fold import contain, decide, fold
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
 from bouncesink.model import (
     Act,
     Action,
     ActionKind,
+    ActionState,
     Arrival,
     Contact,
     DsnAction,
@@ -95,7 +96,6 @@ class Engine:
     """Drains one ledger. It belongs to one thread, as its ledger does."""
 
     ledger: Ledger
-    pool: ReaderPool
     config: Config
     clock: Callable[[], datetime] = utcnow
     _knowledge: Knowledge = field(init=False)
@@ -105,18 +105,31 @@ class Engine:
         self._knowledge = Knowledge.of(self.config)
         self._require = TrustLevel(self.config.trust.require)
 
-    def drain(self, observe: Callable[[Outcome], None] | None = None) -> Drained:
+    def drain(self, pool: ReaderPool, observe: Callable[[Outcome], None] | None = None) -> Drained:
         """Read what is pending until nothing is. Raises LedgerError; what was recorded stays."""
         total = Drained()
-        while batch := self.ledger.pending(BATCH):
-            readings = list(self.pool.read_many(batch))
-            with self.ledger.transaction():
-                outcomes = self._record(batch, readings, total)
-            for outcome in outcomes:
-                _log(outcome)
-                if observe:
-                    observe(outcome)
+        while done := self.drain_batch(pool, observe):
+            total.arrivals += done.arrivals
+            total.events += done.events
+            total.actions += done.actions
         return total
+
+    def drain_batch(
+        self, pool: ReaderPool, observe: Callable[[Outcome], None] | None = None
+    ) -> Drained | None:
+        """Read one batch of what is pending, in one transaction; None when nothing is."""
+        batch = self.ledger.pending(BATCH)
+        if not batch:
+            return None
+        readings = list(pool.read_many(batch))
+        done = Drained(arrivals=len(batch))
+        with self.ledger.transaction():
+            outcomes = self._record(batch, readings, done)
+        for outcome in outcomes:
+            _log(outcome)
+            if observe:
+                observe(outcome)
+        return done
 
     def act(
         self, act: Act, address: str, actor: str, reason: str, target: str | None = None
@@ -145,7 +158,7 @@ class Engine:
             with self.ledger.transaction():
                 self._refold(part)
 
-    def rebuild(self, *, apply: bool) -> list[Change]:
+    def rebuild(self, pool: ReaderPool, *, apply: bool) -> list[Change]:
         """Read every stored arrival with today's rules; give each contact that changes.
 
         Nothing is written unless `apply`. Only what differs is kept in memory.
@@ -154,7 +167,7 @@ class Engine:
         settlements: list[Settlement] = []
         touched: set[str] = set()
         for batch in self.ledger.all_arrivals(BATCH):
-            readings = list(self.pool.read_many(batch))
+            readings = list(pool.read_many(batch))
             stored = self.ledger.events_of_arrivals(arrival.id for arrival in batch)
             for arrival, reading, group in zip(
                 batch, readings, self._events(batch, readings), strict=True
@@ -195,7 +208,7 @@ class Engine:
                 yield Change(before, after)
 
     def _record(
-        self, batch: Sequence[Arrival], readings: Sequence[Reading], total: Drained
+        self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained
     ) -> list[Outcome]:
         groups = self._events(batch, readings)
         flat = [event for group in groups for event in group]
@@ -210,10 +223,9 @@ class Engine:
             for settlement in settlements
             if settlement.state is ArrivalState.REVIEW
         ]
-        total.actions += sum(self.ledger.add_actions(reviews))
-        total.actions += self._refold(dict.fromkeys(e.address for g in fresh for e in g))
-        total.arrivals += len(batch)
-        total.events += sum(map(len, fresh))
+        done.actions += self._start(reviews)
+        done.actions += self._refold(dict.fromkeys(e.address for g in fresh for e in g))
+        done.events += sum(map(len, fresh))
         return [Outcome(*each) for each in zip(batch, readings, settlements, fresh, strict=True)]
 
     def _refold(self, addresses: Iterable[str]) -> int:
@@ -236,11 +248,16 @@ class Engine:
             )
         ]
         called_for = {action.key for action in wanted}
-        overtaken = [a.key for a in self.ledger.open_actions(addresses) if a.key not in called_for]
+        standing = {action.key for action in self.ledger.open_actions(addresses)}
         self.ledger.cancel_actions(
-            overtaken, "overtaken: the address's state no longer asks for it"
+            standing - called_for, "overtaken: the address's state no longer asks for it"
         )
-        return sum(self.ledger.add_actions(wanted))
+        return self._start([action for action in wanted if action.key not in standing])
+
+    def _start(self, actions: Sequence[Action]) -> int:
+        """Store intentions, a flood of reviews as one; return how many were new."""
+        waiting = self.ledger.totals().actions.get((ActionKind.REVIEW, ActionState.PENDING), 0)
+        return sum(self.ledger.add_actions(contain(actions, waiting, self.clock())))
 
     def _fold(self, address: str, events: Iterable[Event]) -> Contact:
         return fold(address, events, self.config.policy, self._require)

@@ -42,13 +42,11 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
-def cli() -> None:  # noqa: D301 - the mark is click's: do not rewrap
+def cli() -> None:
     """Read bounces, keep what they say, and know which addresses may be mailed.
 
-    \b
-    Exit codes: 0 done; 1 done, but not for all (a file that is no mail, an address
-    that must not be mailed); 2 wrong usage, config or input; 3 the ledger; 4 a sink;
-    130 interrupted.
+    Exit codes: 0 done; 1 done, but not for all (a file that is no mail, an address that must not
+    be mailed); 2 wrong usage, config or input; 3 the ledger; 4 a sink; 130 interrupted.
     """
 
 

@@ -2,16 +2,19 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bouncesink.config import Config, LedgerConfig, load
+from bouncesink.config import Config, LedgerConfig, LogConfig, load
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
+    from bouncesink.engine import Engine
+    from bouncesink.ledger import Ledger
     from bouncesink.reader import ReaderPool
 
 
@@ -51,6 +54,33 @@ def reader_pool(config: Config) -> "ReaderPool":
 
     workers = max(config.parse.workers, os.cpu_count() or 1)
     return ReaderPool(replace(config.parse, workers=workers), config.classify.rules)
+
+
+@contextmanager
+def open_engine(config: Config) -> Iterator["Engine"]:
+    """Open the ledger and an engine over it, for a command that writes."""
+    from bouncesink.engine import Engine
+    from bouncesink.ledger import open_ledger
+    from bouncesink.logs import configure
+
+    configure(LogConfig(level="warning"))
+    ledger = open_ledger(config.ledger.path)
+    try:
+        yield Engine(ledger, config)
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def read_ledger(config: Config) -> Iterator["Ledger"]:
+    """Open the ledger for a command that only reads."""
+    from bouncesink.ledger import open_ledger
+
+    ledger = open_ledger(config.ledger.path, read_only=True)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def _set_ledger(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:

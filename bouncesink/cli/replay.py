@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bouncesink.cli.options import config_options, json_option, print_json, reader_pool
+from bouncesink.cli.options import config_options, json_option, open_engine, print_json, reader_pool
 from bouncesink.cli.shape import event_as_json
 from bouncesink.cli.show import plural, progress, safe, table
 from bouncesink.config import Config
@@ -17,6 +17,7 @@ from bouncesink.model import Arrival, Kind, Severity, TrustLevel
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine import Engine, Outcome
     from bouncesink.intake.files import Found
+    from bouncesink.reader import ReaderPool
 
 _BATCH = 200
 _BATCH_BYTES = 32_000_000
@@ -45,29 +46,24 @@ def command(
     is not touched.
     """
     from bouncesink.cli.sheet import copy_sheet, flush_sheet
-    from bouncesink.engine import Engine
-    from bouncesink.ledger import open_ledger
 
     if leads:
         config = copy_sheet(config, leads, out)
     tally = Tally(as_json=as_json)
-    ledger = open_ledger(config.ledger.path)
-    try:
-        with reader_pool(config) as pool:
-            engine = Engine(ledger, pool, config)
-            if leads:
-                flush_sheet(engine)  # first, so that each event finds its lead
-            _replay(paths, engine, tally)
-            flushed = flush_sheet(engine) if leads else None
-    finally:
-        ledger.close()
+    flushed = ""
+    with reader_pool(config) as pool, open_engine(config) as engine:
+        if leads:
+            flush_sheet(engine)  # first, so that each event finds its lead
+        _replay(paths, engine, pool, tally)
+        if leads:
+            flushed = flush_sheet(engine)
     tally.show()
     if flushed and not as_json:
         click.echo(flushed)
     return 1 if tally.problems else 0
 
 
-def _replay(paths: Sequence[str], engine: "Engine", tally: "Tally") -> None:
+def _replay(paths: Sequence[str], engine: "Engine", pool: "ReaderPool", tally: "Tally") -> None:
     from bouncesink.intake.files import find, total_size
 
     found = find(paths, engine.config.lmtp.max_message_size)
@@ -76,7 +72,7 @@ def _replay(paths: Sequence[str], engine: "Engine", tally: "Tally") -> None:
             arrivals = [arrival for arrival, _ in batch]
             tally.files.update({arrival.id: file for arrival, file in batch})
             tally.known += engine.ledger.append(arrivals).count(False)
-            engine.drain(tally.observe)
+            engine.drain(pool, tally.observe)
             advance(sum(len(arrival.raw) for arrival in arrivals))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from bouncesink.model import Event, Kind, Notice, Report, Verdict
+from bouncesink.model import Contact, Event, Kind, Notice, Report, Verdict
 from bouncesink.reader import Reading
 
 
@@ -88,6 +88,23 @@ def event_as_json(event: Event) -> dict[str, Any]:
     if event.actor:
         shape |= {"actor": event.actor, "reason": event.reason, "target": event.target}
     return shape
+
+
+def contact_as_json(contact: Contact) -> dict[str, Any]:
+    """Give the state of one address."""
+    return {
+        "address": contact.address,
+        "mailable": contact.mailable,
+        "reasons": sorted(contact.suppressed),
+        "bounce_type": contact.bounce_type,
+        "bounce_count": contact.bounce_count,
+        "last_bounce_at": time_as_json(contact.last_bounce_at),
+        "strikes": contact.strikes,
+        "last_strike_at": time_as_json(contact.last_strike_at),
+        "hard_since": time_as_json(contact.hard_since),
+        "hard_event": contact.hard_event,
+        "reinstated": contact.reinstated,
+    }
 
 
 def time_as_json(time: datetime | None) -> str | None:

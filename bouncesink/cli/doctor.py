@@ -1,0 +1,120 @@
+"""`bouncesink doctor`: is the config right, and all that it points to?"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import click
+
+from bouncesink.cli.options import config_options, json_option, print_json
+from bouncesink.cli.show import safe
+from bouncesink.config import Config
+from bouncesink.errors import BouncesinkError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`state` is ok, warn or fail."""
+
+    what: str
+    state: str
+    message: str
+
+
+@click.command()
+@config_options
+@json_option
+def command(config: Config, *, as_json: bool) -> int:
+    """Check the config and what it points to: the ledger, the sockets, the rules, the sheet.
+
+    Exits with 2 when something fails. It may run beside the service.
+    """
+    findings = [finding for check in _CHECKS for finding in check(config)]
+    for finding in findings:
+        if as_json:
+            print_json({"what": finding.what, "state": finding.state, "message": finding.message})
+        else:
+            click.echo(f"{finding.state:4}  {finding.what}: {safe(finding.message)}")
+    return 2 if any(finding.state == "fail" for finding in findings) else 0
+
+
+def _ledger(config: Config) -> Iterator[Finding]:
+    from bouncesink.ledger import open_ledger
+
+    path = config.ledger.path
+    try:
+        if path.exists():
+            with closing(open_ledger(path)) as ledger:
+                count = sum(ledger.totals().arrivals.values())
+            yield Finding("ledger", "ok", f"{path} holds {count:,} arrivals")
+        elif os.access(path.parent, os.W_OK):
+            yield Finding("ledger", "ok", f"{path} will be made at the first start")
+        else:
+            yield Finding("ledger", "fail", f"{path.parent} is no folder that we may write to")
+    except BouncesinkError as error:
+        yield Finding("ledger", "fail", str(error))
+
+
+def _recipients(config: Config) -> Iterator[Finding]:
+    if config.lmtp.recipients or config.mailboxes:
+        accepted = (*config.lmtp.recipients, *(each.address for each in config.mailboxes))
+        yield Finding("recipients", "ok", ", ".join(accepted))
+    else:
+        yield Finding("recipients", "fail", "lmtp.recipients is empty: no mail would be accepted")
+    if not config.mailboxes:
+        yield Finding(
+            "mailboxes",
+            "warn",
+            "none is configured, so a bounce has nothing to be compared with: any is acted on, "
+            "also a forged one",
+        )
+
+
+def _listen(config: Config) -> Iterator[Finding]:
+    from bouncesink.intake.listeners import open_listeners
+
+    for listen in config.lmtp.listen:
+        try:
+            for listener in open_listeners((listen,), int(config.lmtp.socket_mode, 8), {}):
+                listener.close()
+            yield Finding("lmtp", "ok", f"{listen} is free")
+        except BouncesinkError as error:
+            yield Finding("lmtp", "warn", f"{error} (as it should be if the service runs)")
+
+
+def _rules(config: Config) -> Iterator[Finding]:
+    from bouncesink.classify import check_rules, load_rules
+
+    path = config.classify.rules
+    try:
+        problems = check_rules(path) if path else []
+        count = sum(1 for _ in load_rules(path))
+    except BouncesinkError as error:
+        yield Finding("rules", "fail", str(error))
+        return
+    for problem in problems:
+        yield Finding("rules", "warn", str(problem))
+    yield Finding("rules", "ok", f"{count:,} rules")
+
+
+def _sheet(config: Config) -> Iterator[Finding]:
+    from bouncesink.outbox import open_sheet
+
+    try:
+        sheet = open_sheet(config)
+        if sheet is None:
+            yield Finding("sheet", "warn", f"there is no {config.sheet.path} yet: no leads")
+        else:
+            yield Finding("sheet", "ok", sheet.describe())
+    except BouncesinkError as error:
+        yield Finding("sheet", "fail", str(error))
+
+
+_CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
+    _ledger,
+    _recipients,
+    _listen,
+    _rules,
+    _sheet,
+)

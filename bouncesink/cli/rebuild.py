@@ -1,0 +1,54 @@
+"""`bouncesink rebuild`: read all stored arrivals again, with today's rules."""
+
+import click
+
+from bouncesink.cli.options import (
+    config_options,
+    json_option,
+    open_engine,
+    print_json,
+    reader_pool,
+)
+from bouncesink.cli.shape import contact_as_json
+from bouncesink.cli.show import plural, safe, table
+from bouncesink.config import Config
+from bouncesink.model import Contact
+
+
+@click.command()
+@click.option("--apply", is_flag=True, help="Write the changes, not only show them.")
+@config_options
+@json_option
+def command(config: Config, *, apply: bool, as_json: bool) -> int:
+    """Read every stored arrival with today's rules, and show which addresses would change.
+
+    What operators did stays in force.
+    """
+    with reader_pool(config) as pool, open_engine(config) as engine:
+        changes = engine.rebuild(pool, apply=apply)
+    if as_json:
+        for change in changes:
+            print_json(
+                {"before": contact_as_json(change.before), "after": contact_as_json(change.after)}
+            )
+        return 0
+    rows = [
+        (safe(change.after.address, 44), _state(change.before), _state(change.after))
+        for change in changes
+    ]
+    if rows:
+        click.echo(table(("address", "is", "becomes"), rows) + "\n")
+    count = plural(len(changes), "address changes", "addresses change")
+    if not changes:
+        click.echo("Nothing changes.")
+    elif apply:
+        click.echo(f"{count}: done.")
+    else:
+        click.echo(f"{count}. Nothing is written yet: `bouncesink rebuild --apply` does it.")
+    return 0
+
+
+def _state(contact: Contact) -> str:
+    kind = contact.bounce_type or "no bounce"
+    blocked = "" if contact.mailable else f", blocked ({', '.join(sorted(contact.suppressed))})"
+    return f"{kind}, {contact.bounce_count} counted{blocked}"

@@ -1,0 +1,150 @@
+"""`serve`: intake, engine and outbox in one process.
+
+LMTP lives in the event loop, which does nothing slow. The committer, the engine and the sheet each
+have a thread and a ledger connection of their own, so that none waits for another; what one of
+them cannot do now it tries again later, and mail is taken in meanwhile.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import closing
+
+import structlog
+
+from bouncesink.config import Config
+from bouncesink.engine import Engine, utcnow
+from bouncesink.errors import BouncesinkError
+from bouncesink.intake.committer import Committer
+from bouncesink.intake.lmtp import LmtpServer
+from bouncesink.ledger import ArrivalState, open_ledger
+from bouncesink.outbox import flush, open_sheet
+from bouncesink.reader import ReaderPool
+
+MAX_PAUSE = 30.0
+"""Seconds after which a failed drain or flush is tried again, at the most."""
+
+POLL = 5.0
+"""Seconds after which the engine looks for arrivals that another process appended."""
+
+log = structlog.get_logger(__name__)
+
+
+class Chore:
+    """A thread that does one thing, whenever it is woken and every so many seconds."""
+
+    def __init__(self, name: str, every: float, step: Callable[["Chore"], None]) -> None:
+        self._name = name
+        self._every = every
+        self._step = step
+        self._woken = threading.Event()
+        self.stopping = threading.Event()
+        # A daemon: what it does can be cut off at exit, and is done again at the next start.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def rest(self) -> None:
+        """Wait until there may be something to do."""
+        self._woken.wait(self._every)
+        self._woken.clear()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self._woken.set()
+
+    def join(self, patience: float) -> None:
+        """Wait for the end of what it is doing, `patience` seconds at the most."""
+        if self._thread.is_alive():
+            self._thread.join(patience)
+
+    def _run(self) -> None:
+        pause = 1.0
+        while not self.stopping.is_set():
+            try:
+                self._step(self)
+                pause = 1.0
+                self.rest()
+            except Exception as error:
+                if self.stopping.is_set():
+                    return
+                log.error(  # noqa: TRY400 - with a traceback only where it tells something
+                    "chore.failed",
+                    chore=self._name,
+                    error=str(error),
+                    again_in=pause,
+                    exc_info=not isinstance(error, BouncesinkError),
+                )
+                self.stopping.wait(pause)
+                pause = min(pause * 2, MAX_PAUSE)
+
+
+async def serve(config: Config, *, ready: Callable[[list[str]], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is in flight within `shutdown_timeout`.
+
+    `ready` is told where LMTP listens. Raises BouncesinkError if it cannot start.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    path = config.ledger.path
+    with closing(open_ledger(path)) as ledger:  # a ledger that cannot be used stops us here
+        log.info(
+            "ledger.open",
+            path=str(path),
+            pending=ledger.totals().arrivals.get(ArrivalState.PENDING, 0),
+        )
+    chores = {
+        "engine": Chore("engine", POLL, lambda chore: _drain(config, chore)),
+        "sheet": Chore("sheet", config.sheet.flush_every, lambda _: _flush(config)),
+    }
+    committer = Committer(lambda: open_ledger(path), on_commit=chores["engine"].wake)
+    server = LmtpServer(config, committer.submit)
+    try:
+        await server.start()
+        for chore in chores.values():
+            chore.start()
+        if ready:
+            ready(server.names)
+        await stop.wait()
+        log.info("service.stopping")
+        for chore in chores.values():
+            chore.stop()
+        await server.stop()
+    finally:
+        await committer.close()
+        for chore in chores.values():
+            await asyncio.to_thread(chore.join, config.lmtp.shutdown_timeout)
+    log.info("service.stopped")
+
+
+def _drain(config: Config, chore: Chore) -> None:
+    """Drain whenever woken, until told to stop; the pool and the ledger stay open meanwhile."""
+    with (
+        ReaderPool(config.parse, config.classify.rules) as pool,
+        closing(open_ledger(config.ledger.path)) as ledger,
+    ):
+        engine = Engine(ledger, config)
+        while not chore.stopping.is_set():
+            if engine.drain_batch(pool) is None:
+                chore.rest()
+
+
+def _flush(config: Config) -> None:
+    """Bring leads in from the sheet and the five columns out to it."""
+    sheet = open_sheet(config)
+    if sheet is None:
+        return
+    with closing(open_ledger(config.ledger.path)) as ledger:
+        result = flush(sheet, ledger, config, utcnow())
+        Engine(ledger, config).redecide(result.addresses)
+    if result.cells:
+        log.info("sheet.flushed", cells=result.cells, leads=result.leads)
+    for problem in result.problems:
+        log.warning("sheet.problem", problem=problem)
