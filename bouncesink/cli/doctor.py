@@ -1,4 +1,4 @@
-"""`bouncesink doctor`: is the config right, and all that it points to?"""
+"""`bouncesink doctor`: whether the config is right, and all that it points to."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -18,6 +18,9 @@ _HEADER = re.compile(
     rb"|content-[a-z-]+|auto-submitted|reply-to|sender|x-[a-z0-9-]+)[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 )
+_FROM_LINE = re.compile(rb"From \S+ .*\d\d:\d\d")
+"""With a time in it: a sentence that begins with "From" seldom has one."""
+
 _HEAD = 65_536
 """How far into a file a header must come for it to be taken as a mail, in octets."""
 
@@ -106,7 +109,7 @@ def _mbox(stream: BinaryIO, max_size: int) -> Iterator[bytes | str]:
     lines: list[bytes] = []
     size, blank = 0, False
     while line := stream.readline(_HEAD):
-        if blank and line.startswith(b"From "):
+        if blank and _FROM_LINE.match(line):
             yield b"".join(lines) if size <= max_size else _too_big(max_size)
             lines, size = [], 0
         else:

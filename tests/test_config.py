@@ -1,0 +1,77 @@
+"""The config: strict, and its errors are for people."""
+
+from pathlib import Path
+
+import pytest
+
+from bouncesink.config import Config, load, parse
+from bouncesink.errors import ConfigError
+
+PATH = Path("/etc/bouncesink/bouncesink.toml")
+
+
+def test_so_much_is_enough() -> None:
+    config = parse(
+        '[ledger]\npath = "bouncesink.db"\n'
+        '[lmtp]\nlisten = "127.0.0.1:8024"\nrecipients = ["bounces@example.com"]\n',
+        PATH,
+    )
+    assert config.ledger.path == Path("/etc/bouncesink/bouncesink.db")
+    assert config.lmtp.listen == ("127.0.0.1:8024",)
+    assert config.lmtp.recipients == ("bounces@example.com",)
+    assert config.policy == Config().policy
+
+
+def test_paths_are_relative_to_the_file_also_the_defaults() -> None:
+    config = parse("", PATH)
+    assert config.ledger.path == PATH.parent / "bouncesink.db"
+    assert config.sheet.path == PATH.parent / "lead_details.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[lmtp]\nlisen = 1", "line 2: lmtp.lisen: there is no such key; did you mean listen?"),
+        ("[lmtpp]", "line 1: lmtpp: there is no such key; did you mean lmtp?"),
+        ("[lmtp]\nzzz = 1", "known: listen, recipients"),
+        ('[lmtp]\nlisten = "nowhere"', "'nowhere' is neither HOST:PORT nor unix:/PATH"),
+        ("lmtp = 3", "line 1: lmtp: a table is wanted, as in [lmtp]"),
+        ("[lmtp]\nrecipients = 3", "line 2: lmtp.recipients: a list is wanted, not 3"),
+        ('[lmtp]\nrecipients = ["x"]', "line 2: lmtp.recipients: 'x' is not an e-mail address"),
+        ('[[mailboxes]]\naddress = "x"', "mailboxes.address: 'x' is not an e-mail address"),
+        ("[lmtp]\nmax_connections = true", "a whole number is wanted, not True"),
+        ("[lmtp]\nidle_timeout = 0", "lmtp.idle_timeout: a number above zero is wanted"),
+        ("[lmtp]\nidle_timeout = nan", "lmtp.idle_timeout: a number above zero is wanted"),
+        ('[lmtp]\nsocket_mode = "rw"', "octal digits are wanted"),
+        ('[policy]\nprofile = "kind"', "one of 'careful', 'rfc5321' is wanted"),
+        ('[sheet]\ntime_zone = "Mars/Base"', "'Mars/Base' is not a time zone"),
+        ("[ledger\n", "not valid TOML"),
+    ],
+)
+def test_errors_say_what_and_where(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, PATH)
+    assert str(caught.value).startswith(str(PATH))
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="bouncesink init"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_example_is_valid_and_tells_the_defaults() -> None:
+    """Each key that is commented out in the example stands there with its default."""
+    example = Path(__file__).parents[1] / "bouncesink" / "bouncesink.example.toml"
+    text = example.read_text(encoding="utf-8")
+    uncommented = "\n".join(
+        line.removeprefix("# ") if "=" in line or line.startswith("# [") else line
+        for line in text.splitlines()
+        if not line.startswith("# bouncesink: every key")
+    )
+    as_it_is = parse(text, PATH)
+    assert as_it_is.lmtp.recipients == ("bounces@example.com",)
+    all_keys = parse(uncommented.replace('rules = "rules.toml"', ""), PATH)
+    assert len(all_keys.mailboxes) == 1
+    for section in ("ledger", "lmtp", "policy", "trust", "sheet", "parse", "classify", "log"):
+        assert getattr(all_keys, section) == getattr(as_it_is, section)
