@@ -1,0 +1,22 @@
+"""McAfee SaaS / MX Logic's relays.
+
+"The following address failed:" and "  <address>: reply" on one line; the returned header follows
+"Included is a copy of the message header:". Seen in public collections.
+"""
+
+import re
+
+from bouncesink.parse.formats.reading import read_blocks
+from bouncesink.parse.message import Found, Message
+
+NAME = "mxlogic"
+
+_OPENING = re.compile(
+    r"^a message that you have sent could not be delivered to one or more\s+recipients"
+    r"|\bthe following address(?:es)? failed:[ \t]*\n\s*<",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def recognize(message: Message) -> Found | None:
+    return read_blocks(message, NAME, _OPENING)

@@ -1,0 +1,273 @@
+"""PURE. What the recognisers share: who may send a bounce, where the returned message starts, and
+reading "<address>: what was said" out of a text.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from bouncesink.model import DsnAction, Report
+from bouncesink.parse.message import Found, Message
+from bouncesink.parse.reports import ADDRESS, MAX_DIAGNOSTIC, make_report
+
+MAX_ENTRIES = 1000
+"""Recipients that are read from one text."""
+
+_DAEMON = re.compile(
+    r"mailer[-_. ]?daemon|post[-_. ]?master|mdaemon|delivery[-_. ]?(?:sub)?system"
+    r"|mail[-_. ]?(?:deliver|router|administrator|admin|system|server|gateway|sweeper|marshal|mail)"
+    r"|mailer@|daemon@|system[-_. ]administrator|non-?delivery|bounce[sd]?[@+-]|symantec|antivirus"
+    r"|virus[-_ ]?scan|email[-_. ]security|internet[-_. ]mail|network[-_. ]mail|uucp@|mmdf@",
+    re.IGNORECASE,
+)
+_FAILURE_SUBJECT = re.compile(
+    r"\W*(?:undeliver|non[- ]?deliver|returned? (?:e-?)?mail|return(?:ed|ing) (?:message|to sender)"
+    r"|(?:mail|e-?mail|message|letter|your (?:e-?)?(?:mail|message))?\W*(?:delivery|deliver) "
+    r"(?:status|fail|problem|error|notif|report|delay|incomplete|impossible)"
+    r"|(?:failure|error) (?:notice|deliver|sending)|failed (?:mail|deliver|message)|mail failure"
+    r"|delivery(?: has)? fail|(?:warning|could not send|could not deliver|unable to deliver)"
+    r"|(?:mail|message|e-?mail) (?:could not|not|was not|cannot|has not)|mail (?:failed|error|system)"
+    r"|bounced? (?:mail|message)|user unknown|mailbox (?:full|unavailable)|notification d.?[ée]tat"
+    r"|unzustellbar|nicht zustellbar|non remis|non distribu|no se (?:puede|pudo) entregar|devuelto"
+    r"|mancato recapito|n[ãa]o entregue|onbestelbaar|配信|配達|メール.{0,4}エラー|недоставлен)",
+    re.IGNORECASE,
+)
+_ANSWER = re.compile(r"\s*(?:re|aw|sv|antw|fwd?|wg|tr|rv|r|enc)\s*(?:\[\d+\])?:", re.IGNORECASE)
+_NULL_PATHS = frozenset({"<>", "", "<mailer-daemon>", "mailer-daemon", "< >"})
+
+
+def from_machine(message: Message) -> bool:
+    """Whether it was sent as a mail system sends, so that what it quotes may be its own words.
+
+    The null reverse-path (RFC 5321, section 4.5.5), a sender that is a mail system, or a subject
+    that reports a failure and answers nothing.
+    """
+    if message.envelope_from == "" or "x-failed-recipients" in message.headers:
+        return True
+    path = message.headers.get("return-path")
+    if path is not None and path.strip().lower() in _NULL_PATHS:
+        return True
+    return sent_by_daemon(message) or (
+        "in-reply-to" not in message.headers and tells_failure(message)
+    )
+
+
+def sent_by_daemon(message: Message) -> bool:
+    """Whether From is empty or names a mail system."""
+    return not message.from_.strip("<> ") or _DAEMON.search(message.from_) is not None
+
+
+def tells_failure(message: Message) -> bool:
+    """Whether the subject reports a failure, and is not the answer to one that does."""
+    subject = message.subject
+    return not _ANSWER.match(subject) and _FAILURE_SUBJECT.match(subject) is not None
+
+
+RETURNED = re.compile(
+    r"^[ \t]{0,8}(?:"
+    r"[-=_*#+|>~][-=_*#+|>~ \t]{1,100}[^\n]{0,60}?"
+    r"(?:copy of (?:the|your|a|this) (?:original |undelivered )?(?:message|e?-?mail)"
+    r"|(?:original|returned|unsent|undelivered|rejected) (?:message|e?-?mail)|message text follows"
+    r"|(?:returned|message|original) headers?\b|returned (?:content|mail)|(?:mail|message) follows"
+    r"|nachricht folgt|ursprüngliche nachricht|originalnachricht|message d'origine|message original"
+    r"|mensaje original|messaggio originale|元のメール|исходн)[^\n]{0,80}"
+    r"|(?:(?:here|below|enclosed|following|included|this) is |the following is )?(?:a )?"
+    r"(?:copy|headers?|beginning|contents?)(?: of)? (?:the |your )?(?:original |returned )?"
+    r"(?:message|e?-?mail)\b[^\n]{0,60}"
+    r"|(?:the )?(?:original|returned|unsent|undelivered|old) (?:message|e?-?mail)(?: text| headers?)?"
+    r"(?: (?:is |are )?(?:follow(?:s|ing)?|below|attached|included)[^\n]{0,30})?[ \t]*[.:]?"
+    r"|message headers? (?:follows?|below)\b[^\n]{0,20}|your message reads[^\n]{0,30}"
+    r"|here is your returned mail[^\n]{0,20}"
+    r"|(?:ursprüngliche (?:nachrichten)?kopfzeilen|originalkopfzeilen|ursprüngliche nachricht"
+    r"|en-têtes? (?:du|de)|encabezados? de(?:l| los)|intestazioni|cabeçalhos?)[^\n]{0,60}"
+    r"|元のメッセージ[^\n]{0,30}|オリジナルメッセージ[^\n]{0,30}|メッセージのヘッダー[^\n]{0,20}"
+    r"|content-type:[ \t]*(?:message/rfc822|text/rfc822-headers)[^\n]{0,80}"
+    r")[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The line after which the returned message stands, in the words of many mail systems."""
+
+_HEADERS_START = re.compile(
+    r"^(?:return-path|received|from|date|message-id|x-[a-z-]{2,40}|mime-version|dkim-signature"
+    r"|delivered-to|subject|to|reply-to|content-type):[ \t]?.*\n"
+    r"(?:(?:[a-z][a-z0-9-]{1,60}:.*|[ \t]+\S.*)\n){2,}",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def cut(text: str, mark: re.Pattern[str] = RETURNED) -> tuple[str, str]:
+    """Part a text at a mark: what was said before it, and the message that was returned after it."""
+    found = mark.search(text)
+    if found is None:
+        return text, ""
+    return text[: found.start()], text[found.end() :].lstrip(" \t\n.-=*_|>")
+
+
+def cut_headers(text: str) -> tuple[str, str]:
+    """Part a text where a header section stands in it without a mark."""
+    found = _HEADERS_START.search(text)
+    return (text, "") if found is None else (text[: found.start()], text[found.start() :])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recipient in a text, and what was said about it."""
+
+    address: str
+    detail: str = ""
+    expanded_from: str | None = None
+
+
+def entries(text: str, head: re.Pattern[str]) -> list[Entry]:
+    """Read a text of which each recipient's passage starts with `head`, whose group has the address."""
+    heads = list(islice(head.finditer(text), MAX_ENTRIES))
+    ends = [each.start() for each in heads[1:]] + [len(text)]
+    return [
+        Entry(address, text[each.end() : end][:MAX_DIAGNOSTIC])
+        for each, end in zip(heads, ends, strict=True)
+        if (address := tidy(next(filter(None, each.groups()), "")))
+    ]
+
+
+def listed(text: str) -> list[Entry]:
+    """Every address in a text, each once, in order."""
+    found = (tidy(each[0]) for each in islice(ADDRESS.finditer(text), MAX_ENTRIES))
+    return [Entry(address) for address in dict.fromkeys(found) if address]
+
+
+_WRAPPING = "*_=~|/`'\"„“”‚‘’«»‹›「」『』（）【】<>＜＞・：、。-–—!?"
+_GLUED = re.compile(r"[\u3000-\u9fff\uac00-\ud7af\uff00-\uffef]+([A-Za-z0-9][\x21-\x7e]*@)")
+
+
+def tidy(text: str) -> str | None:
+    """Give the address that stands in a scrap of text, without what typography put around it."""
+    text = _GLUED.sub(r"\1", text[:1000]).strip().strip("<>").strip()
+    found = ADDRESS.search(text)
+    if found is None:
+        return None
+    address = found[0].lstrip(_WRAPPING)
+    return address if not address.startswith("@") else None
+
+
+def flat(text: str) -> str:
+    """Put a diagnostic on one line."""
+    return " ".join(text[: 2 * MAX_DIAGNOSTIC].split())
+
+
+_REMOTE = re.compile(
+    r"\bhosts?:? ([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\.?(?=[ ]?[\[(:,]|[ ]+said|$| +\d{3})"
+    r"|\btalking to \[?([\w.:-]{3,255}?)\.?\]?:?(?=[\s:]|$)"
+    r"|\bby ([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\.? \[[\d.:a-fA-F]+\]"
+    r"|(?:^|\s)([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\.?[ ]?\[[\d.:a-fA-F]{3,45}\]"
+    r"|\b(?:remote host|server|remote server|giving up on|serveur|servidor) \[?([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\b"
+    r"|(?:^|\s)((?:\d{1,3}\.){3}\d{1,3}) (?:does not like|failed|said)",
+    re.IGNORECASE,
+)
+
+
+def remote_in(text: str) -> str | None:
+    """Find the host that gave a reply, as far as the text names it."""
+    found = _REMOTE.search(text[:MAX_DIAGNOSTIC])
+    return next((name.rstrip(".:") for name in found.groups() if name), None) if found else None
+
+
+def reports(
+    found: Iterable[Entry],
+    name: str,
+    action: DsnAction = DsnAction.FAILED,
+    *,
+    status: str | None = None,
+    detail: str = "",
+) -> tuple[Report, ...]:
+    """Make a report of each entry, once an address; `detail` stands in where an entry has none."""
+    made: dict[str, Report] = {}
+    for entry in found:
+        text = flat(entry.detail) or flat(detail)
+        report = make_report(
+            entry.address,
+            name,
+            diagnostic=text,
+            action=action,
+            status=status,
+            original_recipient=entry.expanded_from,
+            remote_mta=remote_in(text),
+        )
+        known = made.get(report.recipient.lower())
+        if known is None or (not known.diagnostic and report.diagnostic):
+            made[report.recipient.lower()] = report
+    return tuple(made.values())
+
+
+_WARNING = re.compile(
+    r"this is a warning message only|you do not need to resend|has not yet been delivered"
+    r"|(?:will|we'll|we will) (?:keep|continue) (?:trying|to try)|delivery attempts will continue"
+    r"|will be retried|has been delayed|delivery (?:is |was )?delayed|still being attempted"
+    r"|temporary problem delivering|(?:could|has) not (?:been delivered|be delivered) (?:yet|for)"
+    r"|will be attempted again|still (?:trying|could not)|delivery to .{0,200} delayed"
+    r"|delivery incomplete|wird verzögert|verzögert|a été retardée?|en attente|se ha retrasado"
+    r"|se retrasó|遅延|遅れて|задерж",
+    re.IGNORECASE,
+)
+_GIVEN_UP = re.compile(
+    r"not going to try again|(?:have|has|'ve) given up|giving up|no further|permanent(?:ly)?|could not be delivered\."
+    r"|has failed|failed permanently",
+    re.IGNORECASE,
+)
+
+
+def is_warning(text: str) -> bool:
+    """Whether a notice says that delivery goes on being tried."""
+    text = text[:20_000]
+    return _WARNING.search(text) is not None and _GIVEN_UP.search(text) is None
+
+
+def action_in(text: str) -> DsnAction:
+    return DsnAction.DELAYED if is_warning(text) else DsnAction.FAILED
+
+
+def failed_recipients(message: Message) -> list[str]:
+    """The addresses of X-Failed-Recipients, which Exim and Gmail write."""
+    return [
+        entry.address
+        for value in message.headers.all("x-failed-recipients")
+        for entry in listed(value)
+    ]
+
+
+MAX_INTRO = 8000
+"""Characters in which a format's opening words must stand."""
+
+HEAD = re.compile(
+    r"^[ \t]{0,12}(?:<(?P<address>[^<>\n]{1,320}@[^<>\n]{1,255})>[ \t]*:?)", re.MULTILINE
+)
+"""A line that starts with an address in brackets."""
+
+
+def notice_of(
+    message: Message, opening: re.Pattern[str], mark: re.Pattern[str] = RETURNED
+) -> tuple[str, str] | None:
+    """Part the text at `mark` if a machine wrote it and `opening` stands before that; else None."""
+    text = message.text
+    if opening.search(text, 0, MAX_INTRO) is None or not from_machine(message):
+        return None
+    notice, returned = cut(text, mark)
+    return (notice, returned) if opening.search(notice, 0, MAX_INTRO) else None
+
+
+def read_blocks(
+    message: Message,
+    name: str,
+    opening: re.Pattern[str],
+    head: re.Pattern[str] = HEAD,
+    mark: re.Pattern[str] = RETURNED,
+) -> Found | None:
+    """Read the commonest shape: opening words, then a passage a recipient that starts with `head`."""
+    parted = notice_of(message, opening, mark)
+    if parted is None:
+        return None
+    notice, returned = parted
+    start = opening.search(notice, 0, MAX_INTRO)
+    after = notice[start.start() :] if start else notice
+    made = reports(entries(after, head), name, action_in(notice))
+    return Found(made, returned_text=returned) if made else None
