@@ -3,6 +3,9 @@
 Every method may raise `bouncesink.errors.LedgerError` and nothing else. A method that writes has
 committed with fsync when it returns, unless it is called inside `transaction()`, which commits all
 at its end or nothing at all. A Ledger belongs to the thread that opened it.
+
+Times are kept to the millisecond. A NUL or a lone surrogate in text is kept as U+FFFD, and an
+address that is asked for with one is found; a reply code beyond 32 bits is kept as None.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -125,8 +128,11 @@ class Ledger(Protocol):
     def confirmations(self, limit: int) -> list[Settlement]:
         """Gmail's requests to confirm a forwarding rule, latest first."""
 
-    def all_events(self) -> Iterator[Event]: ...
-    def events_since(self, since: datetime) -> Iterator[Event]: ...
+    def all_events(self) -> Iterator[Event]:
+        """Every event, in the order in which they were recorded."""
+
+    def events_since(self, since: datetime) -> Iterator[Event]:
+        """Those that occurred at `since` or later, by that."""
 
 
 def open_ledger(path: Path, *, read_only: bool = False, busy_timeout: float = 10.0) -> Ledger:

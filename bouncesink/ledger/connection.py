@@ -3,7 +3,9 @@
 import contextlib
 import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,11 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit = 16777216",  # octets
 )
 
+# Threads of one process take turns here. Left to SQLite they would poll, up to 100 ms apart, and
+# the one that writes all the time would starve the other.
+_turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
+_turns_guard = threading.Lock()
+
 
 class Connection:
     """Statements raise LedgerError. After one the transaction is rolled back, never half done."""
@@ -32,6 +39,9 @@ class Connection:
         self._timeout = busy_timeout
         self._immutable = False
         self._in_transaction = False
+        self._failed = False
+        with _turns_guard:
+            self._turn = _turns.setdefault(os.path.realpath(path), threading.Lock())
         self._sqlite = self._open()
         try:
             with self._translated():
@@ -50,8 +60,8 @@ class Connection:
     def each(self, sql: str, parameters: Sequence[Any] = ()) -> Generator[tuple[Any, ...]]:
         """Give rows one by one. Take them at once, or close: meanwhile the WAL cannot shrink."""
         if self._immutable and self._has_wal():
-            self._sqlite.close()
-            self._sqlite = self._open()
+            stale, self._sqlite = self._sqlite, self._open()
+            stale.close()
         with self._translated():
             cursor = self._sqlite.execute(sql, parameters)
             try:
@@ -66,19 +76,31 @@ class Connection:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
+        """Take the writer's lock, and commit at the end; inside another one, be part of that."""
         if self._in_transaction:
-            # SQLite rolls back by itself when the disk is full: nothing may follow that.
-            if not self._sqlite.in_transaction:
-                raise LedgerError(f"{self._path}: the transaction has already failed")
-            yield
+            try:
+                self._check_whole()
+                yield
+            except BaseException:
+                self._failed = True
+                raise
             return
         if self._read_only:
             raise LedgerError(f"{self._path}: is open for reading only")
+        if not self._turn.acquire(timeout=self._timeout):
+            raise LedgerBusy(f"{self._path}: another thread holds the ledger; try again")
+        try:
+            yield from self._outermost()
+        finally:
+            self._turn.release()
+
+    def _outermost(self) -> Iterator[None]:
         with self._translated():
             self._sqlite.execute("BEGIN IMMEDIATE")
-        self._in_transaction = True
+        self._in_transaction, self._failed = True, False
         try:
             yield
+            self._check_whole()
             with self._translated():
                 self._sqlite.execute("COMMIT")
         except BaseException:
@@ -87,6 +109,11 @@ class Connection:
             raise
         finally:
             self._in_transaction = False
+
+    def _check_whole(self) -> None:
+        """Let nothing follow a failure: SQLite itself may have rolled back what came before it."""
+        if self._failed or not self._sqlite.in_transaction:
+            raise LedgerError(f"{self._path}: a part of this transaction failed; it is given up")
 
     def _open(self) -> sqlite3.Connection:
         mode = "ro" if self._read_only else "rwc"
@@ -103,6 +130,11 @@ class Connection:
         return os.path.exists(f"{self._path}-wal")  # noqa: PTH110 - on each read; Path is slow
 
     def _prepare(self) -> None:
+        if sqlite3.sqlite_version_info < (3, 35):
+            raise LedgerError(
+                f"this Python brings SQLite {sqlite3.sqlite_version}, and 3.35 or newer is needed; "
+                "use another Python, as from https://docs.astral.sh/uv/"
+            )
         for pragma in _PRAGMAS:
             self._sqlite.execute(pragma)
         if self._up_to_date():

@@ -31,9 +31,8 @@ _PAGE = 500
 _BATCH_OCTETS = 1 << 26
 """How much of the arrivals' bytes is read at a time; one arrival at least, whole."""
 
-_CHUNKS = (64, 16, 4, 1)
-"""How many rows go into one statement. Many, because each statement waits for the interpreter's
-lock; of a few sizes, because the text of each stays prepared."""
+_CHUNK = 50
+"""How many rows go into one statement: each statement waits for the interpreter's lock."""
 
 _OPEN = "state IN ('pending', 'approved', 'claimed')"
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
@@ -292,16 +291,13 @@ class SqliteLedger:
         place = f"({', '.join('?' * len(names))})"
         waiting = list(cells)
         numbers: dict[Any, int] = {}
-        start = 0
-        for size in _CHUNKS:
+        for start in range(0, len(waiting), _CHUNK):
+            chunk = waiting[start : start + _CHUNK]
             sql = (
-                f"INSERT INTO {table} ({columns}) VALUES {', '.join([place] * size)} "
+                f"INSERT INTO {table} ({columns}) VALUES {', '.join([place] * len(chunk))} "
                 f"ON CONFLICT {conflict} RETURNING {names[0]}, rowid"
             )
-            while len(waiting) - start >= size:
-                chunk = waiting[start : start + size]
-                numbers.update(self._db.all(sql, [cell for row in chunk for cell in row]))
-                start += size
+            numbers.update(self._db.all(sql, [cell for row in chunk for cell in row]))
         return numbers
 
     def _under(
