@@ -11,8 +11,11 @@ from bouncesink.outbox.reconcile import Change, FlushResult, flush, preview
 __all__ = ["COLUMNS", "Change", "FlushResult", "Sheet", "flush", "open_sheet", "preview"]
 
 
-def open_sheet(config: Config) -> Sheet:
-    """Give the Lead Details sheet that the config names; nothing is read yet."""
+def open_sheet(config: Config) -> Sheet | None:
+    """Give the Lead Details sheet that the config names, unread; None while there is none.
+
+    The CSV file is the embedded default, so a service without leads runs well without it.
+    """
     from bouncesink.outbox.csvsheet import CsvSheet
 
-    return CsvSheet(config.sheet)
+    return CsvSheet(config.sheet) if config.sheet.path.exists() else None

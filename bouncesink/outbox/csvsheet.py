@@ -27,6 +27,7 @@ from bouncesink.outbox.lead_details import (
     Layout,
     Reading,
     Row,
+    Sheet,
     Written,
     locate,
     same,
@@ -56,7 +57,7 @@ class _Held:
     rows: Mapping[int, Row]
 
 
-class CsvSheet:
+class CsvSheet(Sheet):
     """See `Sheet`. The file is followed through symbolic links, and keeps its mode and owner."""
 
     def __init__(self, config: SheetConfig) -> None:

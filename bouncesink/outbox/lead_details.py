@@ -7,12 +7,15 @@ may be cut off, repeated or fall behind, and the next one makes the sheet right.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from enum import Enum, auto
 from typing import Protocol
 
 from bouncesink.address import normalise
 from bouncesink.config import SheetConfig
 from bouncesink.errors import PermanentSinkError
+from bouncesink.fold import columns
+from bouncesink.model import Contact
 
 COLUMNS = (
     "EMAIL BOUNCE DATE",
@@ -73,6 +76,12 @@ class Sheet(Protocol):
     def name(self) -> str:
         """What people call it, for messages."""
 
+    def describe(self) -> str:
+        """Say in a line what is there; nothing is written."""
+        reading = self.read()
+        lacks = f"; will add {', '.join(reading.missing)}" if reading.missing else ""
+        return f"{self.name}: {len(reading.rows):,} rows{lacks}"
+
     def read(self) -> Reading: ...
 
     def write(self, changes: Mapping[int, Cells]) -> Written:
@@ -106,6 +115,13 @@ def locate(header: Sequence[str], config: SheetConfig, where: str) -> Layout:
         email=email,
         cells=tuple(_find(header, name, where) for name in COLUMNS),
     )
+
+
+def cells_of(contact: Contact, zone: tzinfo) -> Cells:
+    """Give the cells of an address, in ASCII: a Latin-1 file could hold no more for certain."""
+    made = columns(contact, zone, EVIDENCE_LIMIT)
+    evidence = made.evidence.encode("ascii", "replace").decode("ascii")
+    return made.date, made.type, made.count, made.valid, evidence
 
 
 def same(one: Cell, other: Cell) -> bool:

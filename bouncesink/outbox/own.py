@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import tzinfo
 
 from bouncesink.ledger import Ledger
-from bouncesink.outbox.lead_details import Cells, same
+from bouncesink.outbox.lead_details import Cells, cells_of, same
 
-_ENTRY = re.compile(r"\d{4}-\d\d-\d\d:(?P<bounce>[^ ]+)\Z")
+_ENTRY = re.compile(r"\d{4}-\d\d-\d\d:(?P<bounce>[^ ]+)")
 _BATCH = 5000
 
 
@@ -15,6 +16,7 @@ class OwnTraces:
     """What the ledger's contacts have put into sheets; gathered once it is asked for."""
 
     ledger: Ledger
+    zone: tzinfo
     _bounces: set[str] | None = None
     _gates: bool = field(default=False)
 
@@ -27,9 +29,9 @@ class OwnTraces:
         evidence = str(cells[4])
         if not evidence:
             return same(cells[2], 0) and same(cells[3], False) and self._closed_gate(address)
-        entry = _ENTRY.search(evidence.rpartition(" | ")[2])
-        return entry is not None and (
-            self._of_events(evidence, address) or entry["bounce"] in self._all_bounces()
+        last = _ENTRY.fullmatch(evidence.rpartition(" | ")[2])
+        return last is not None and (
+            self._of_events(evidence, address) or last["bounce"] in self._all_bounces()
         )
 
     def _closed_gate(self, address: str | None) -> bool:
@@ -49,5 +51,6 @@ class OwnTraces:
             for contacts in self.ledger.all_contacts(_BATCH):
                 for contact in contacts:
                     self._gates |= not contact.mailable and not contact.bounce_count
-                    self._bounces |= {f"{e.code}:{e.message_id}" for e in contact.evidence}
+                    shown = str(cells_of(contact, self.zone)[4])
+                    self._bounces.update(found["bounce"] for found in _ENTRY.finditer(shown))
         return self._bounces

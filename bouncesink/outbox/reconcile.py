@@ -21,13 +21,11 @@ import structlog
 
 from bouncesink.config import Config
 from bouncesink.errors import TemporarySinkError
-from bouncesink.fold import columns
 from bouncesink.ledger import Ledger
 from bouncesink.model import Contact, Lead
 from bouncesink.outbox.lead_details import (
     COLUMNS,
     EMPTY,
-    EVIDENCE_LIMIT,
     FRESH,
     Cell,
     Cells,
@@ -35,6 +33,7 @@ from bouncesink.outbox.lead_details import (
     Row,
     Sheet,
     Written,
+    cells_of,
     lead_address,
     same,
 )
@@ -85,6 +84,10 @@ class FlushResult:
     repairs: int = 0
     shown: Mapping[Identity, Cells] = field(default_factory=dict, repr=False)
 
+    @property
+    def cells(self) -> int:
+        return len(self.changes)
+
 
 def flush(
     sheet: Sheet,
@@ -119,7 +122,7 @@ def flush(
                 addresses=frozenset(work.concerned),
                 repairs=repairs,
             )
-            _log(sheet, result)
+            _log(sheet, result.put_back)
             return result
         if written is Written.ASTRAY:
             work.remember(plan)
@@ -156,18 +159,19 @@ class _Flush:
     traces: OwnTraces = field(init=False)
 
     def __post_init__(self) -> None:
-        self.traces = OwnTraces(self.ledger)
+        self.traces = OwnTraces(self.ledger, self.zone)
 
     def plan(self, reading: Reading) -> _Plan:
         addresses = [lead_address(row.email) for row in reading.rows]
         self._look_up(address for address in addresses if address)
-        leads: dict[Lead, None] = {}
+        leads: dict[tuple[str, str], Lead] = {}
         wanted: dict[int, Cells] = {}
         shown: dict[Identity, Cells] = {}
         changes: list[Change] = []
         for row, address in zip(reading.rows, addresses, strict=True):
             if address:
-                leads[Lead(row.key or address, row.email, address)] = None
+                lead = Lead(row.key or address, row.email, address)
+                leads.setdefault((lead.id, address), lead)
             cells = self._wanted(row, address)
             if cells is None:
                 continue
@@ -184,7 +188,7 @@ class _Flush:
             problems=(*reading.problems, *_problems(reading.rows, addresses)),
             shown=shown,
         )
-        return _Plan(reading, list(leads), wanted, result)
+        return _Plan(reading, list(leads.values()), wanted, result)
 
     def follow(
         self, leads: Sequence[Lead], redecide: Callable[[Collection[str]], object] | None
@@ -222,7 +226,7 @@ class _Flush:
         """Give the cells that a row is to have, or None to leave it as it is."""
         contact = self.contacts[address] if address else None
         if contact and (contact.bounce_count or not contact.mailable or contact.reinstated):
-            return _cells(contact, self.zone)
+            return cells_of(contact, self.zone)
         if row.cells in (EMPTY, FRESH):
             return None
         if self.written and self._went_astray(row):
@@ -244,11 +248,6 @@ class _Flush:
     def _was_typed(self, change: Change) -> bool:
         shown = self.shown.get((change.key, change.email))
         return shown is not None and not same(shown[COLUMNS.index(change.column)], change.before)
-
-
-def _cells(contact: Contact, zone: ZoneInfo) -> Cells:
-    made = columns(contact, zone, EVIDENCE_LIMIT)
-    return made.date, made.type, made.count, made.valid, made.evidence
 
 
 def _changes(row: Row, cells: Cells) -> Iterator[Change]:
@@ -276,17 +275,8 @@ def _and_more(named: str, total: int) -> str:
     return f"{named} and {total - _NAMED:,} more" if total > _NAMED else named
 
 
-def _log(sheet: Sheet, result: FlushResult) -> None:
-    for change in result.put_back[:_NAMED]:
+def _log(sheet: Sheet, put_back: Sequence[Change]) -> None:
+    for change in put_back[:_NAMED]:
         log.warning(
             "sheet.put_back", sheet=sheet.name, row=change.row, key=change.key, column=change.column
-        )
-    if result.changes or result.addresses or result.repairs:
-        log.info(
-            "sheet.flushed",
-            sheet=sheet.name,
-            leads=result.leads,
-            cells=len(result.changes),
-            put_back=len(result.put_back),
-            repairs=result.repairs,
         )
