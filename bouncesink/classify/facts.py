@@ -1,0 +1,131 @@
+"""What the rules look at: the reply as one plain sentence, its codes, and who spoke."""
+
+import html
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from bouncesink.model import DsnAction, Report
+
+# Longer than any reply worth reading: RFC 5321 caps a line at 512 octets, and eight of them say it.
+MAX_TEXT = 4096
+
+ADDRESS = "<@>"  # what every mail address becomes: a name like spam@ must not look like a reason
+
+_CURLY = str.maketrans(
+    {"‘": "'", "’": "'", "´": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "‑": "-", "–": "-"}
+)
+_TYPE = re.compile(r"^\s*(?:smtp|x-[a-z0-9-]{1,30}|unknown|dns)\s*;\s*", re.IGNORECASE)
+_OCTAL = re.compile(r"(?:\\[2-3][0-7]{2})+")
+_ESCAPED_BREAK = re.compile(r"\\r\\n|\\[rn](?![a-z])")
+_ADDRESS = re.compile(r"<?[^\s<>()\[\]\"',;:@]{1,256}@[^\s<>()\"',;:@/?]{1,255}>?")
+_HOST_SAID = re.compile(r"\bhost \S{1,255}(?: ?\[[0-9a-fA-F.:]{2,45}\](?::\d+)?)? said: ")
+# The Cisco (IronPort) gateway puts a guess of its own before the reply that it was given.
+_IRONPORT = re.compile(r"\b5\.[13]\.0 - (?:unknown address error|other mail system problem) ", re.I)
+_ENHANCED = r"[245]\.[0-7]\.\d{1,3}(?!\.?\d)"
+_REPLY = re.compile(
+    rf"(?:^|said: |[:;(<\[{{'\"] ?|\b(?:error|code|reply|response|status|got|with|returned) )"
+    rf"([245][0-5]\d)(?:[- #:<'\"(]{{1,4}}({_ENHANCED}))?(?![\w.])",
+    re.IGNORECASE,
+)
+_REPLY_CODE_PAIR = re.compile(rf"(?<![\d.])([245][0-5]\d)[- #:<'\"(]{{1,4}}({_ENHANCED})")
+_FREE_CODE = re.compile(rf"(?<![\d.\w])({_ENHANCED})")
+_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One reply, ready to be matched.
+
+    `text` is folded to one line, addresses replaced by `<@>`. `code` is the enhanced code inside
+    the diagnostic, `status` that of the Status field. `temporary` is about the reply's class: the
+    diagnostic's, else the Status field's.
+    """
+
+    text: str
+    reply: str | None = None
+    code: str | None = None
+    status: str | None = None
+    temporary: bool = False
+    action: DsnAction = DsnAction.FAILED
+    remote_mta: str | None = None
+    reporting_mta: str | None = None
+    recognizer: str = ""
+
+
+def facts_of(report: Report, text: str) -> Facts:
+    """Collect what the rules look at; `text` is the diagnostic or what stands in for it."""
+    folded = fold_text(text)
+    reply, code = codes_in(folded)
+    if reply is None and report.reply_code is not None:
+        reply = str(report.reply_code)
+    found = _STATUS.search(report.status[:64]) if report.status else None
+    status = found[1] if found else None
+    classes = {value[0] for value in (reply, code) if value} or {status[0] if status else ""}
+    return Facts(
+        text=folded,
+        reply=reply,
+        code=code,
+        status=status,
+        temporary="4" in classes,
+        action=report.action,
+        remote_mta=_host(report.remote_mta),
+        reporting_mta=_host(report.reporting_mta),
+        recognizer=report.recognizer,
+    )
+
+
+def fold_text(text: str) -> str:
+    """Make one sentence of a reply, however many lines and escapes it came in."""
+    text = text[:MAX_TEXT]
+    if "\\" in text:
+        text = _OCTAL.sub(_octets, _ESCAPED_BREAK.sub(" ", text))
+    if "&" in text:
+        text = html.unescape(text)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8").translate(_CURLY)
+        text = unicodedata.normalize("NFKC", text)
+    text = _TYPE.sub("", " ".join(text.split()))
+    if "@" in text:
+        text = _ADDRESS.sub(ADDRESS, text)
+    text = _IRONPORT.sub("", _HOST_SAID.sub("", text))
+    return _one_prefix(text)[:MAX_TEXT]
+
+
+def codes_in(text: str) -> tuple[str | None, str | None]:
+    """Find the reply code and the enhanced code of a folded reply (RFC 5321, RFC 2034)."""
+    found = _REPLY.search(text)
+    pair = found if found and found[2] else _REPLY_CODE_PAIR.search(text)
+    if pair:
+        return (found or pair)[1], pair[2]
+    free = _FREE_CODE.search(text)
+    return found[1] if found else None, free[1] if free else None
+
+
+def _one_prefix(text: str) -> str:
+    """Drop the repeated `550-5.1.1` of a multi-line reply, which cut its sentence in pieces."""
+    found = re.match(rf"([245]\d\d)[- ](?:({_ENHANCED})[- ]+)?", text)
+    if not found:
+        return text
+    head, rest = text[: found.end()], text[found.end() :]
+    reply, code = found[1], found[2]
+    tail = rf"(?:[- ]{re.escape(code)}[- ]+|-)" if code else "-"
+    rest = re.sub(rf"(?:(?<=\s)|^){reply}{tail}", "", rest)
+    if code:
+        rest = re.sub(rf"(?:(?<=\s)|^){reply} {re.escape(code)}$", "", rest)
+    elif f"{reply}-" in text:
+        rest = re.sub(rf"(?<=\s){reply} ", "", rest)
+    return head.replace("-", " ") + rest
+
+
+def _octets(found: re.Match[str]) -> str:
+    octets = bytes(int(part, 8) for part in found[0].split("\\") if part)
+    return octets.decode("utf-8", "replace")
+
+
+def _host(value: str | None) -> str | None:
+    """Give the bare lower-case host name of an MTA-name field (RFC 3464, section 2.2.2)."""
+    if not value:
+        return None
+    words = _TYPE.sub("", value[:512]).split()
+    return words[0].strip("[]();,").rstrip(".").lower() or None if words else None

@@ -1,0 +1,33 @@
+"""What a person would read, in place of a diagnostic that is missing: with care, or not at all."""
+
+import re
+
+from bouncesink.classify.facts import MAX_TEXT
+from bouncesink.model import Kind, Notice, Report
+
+_ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,256}@[^\s<>()\[\]\"',;:@]{1,255}")
+# From here on it is the sender's own mail that speaks.
+_RETURNED = re.compile(
+    r"^(?:>|-{3,}.*(?:original|returned|header|copy|forwarded).*|"
+    r".*(?:copy of (?:the|your) (?:original )?message|(?:original )?message (?:headers )?follows?|"
+    r"original message|returned message).*|"
+    r"(?:received|return-path|message-id|mime-version|dkim-signature): .*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def stand_in(report: Report, notice: Notice) -> str:
+    """Give the notice's own words if they can only be about this recipient, else nothing.
+
+    A text that names other addresses could lend one recipient the reason of another.
+    """
+    if notice.kind not in (Kind.FAILURE, Kind.DELAYED) or len(notice.reports) != 1:
+        return ""
+    text = notice.text[:MAX_TEXT]
+    cut = _RETURNED.search(text)
+    if cut:
+        text = text[: cut.start()]
+    own = {report.recipient, report.original_recipient, notice.from_, notice.original.from_}
+    known = " ".join(name for name in own if name).lower()
+    others = [name for name in _ADDRESS.findall(text.lower()) if name.rstrip(".") not in known]
+    return "" if others else text
