@@ -45,9 +45,13 @@ class LmtpConfig:
 
 @dataclass(frozen=True, slots=True)
 class MailboxConfig:
-    """One of the addresses that outreach is sent from."""
+    """One of the addresses that outreach is sent from.
+
+    `verp` is whether its mail carries our signed return path, once there is a key: Gmail's cannot.
+    """
 
     address: str
+    verp: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class TrustConfig:
-    """`require` is the least trust with which a bounce changes anything about an address."""
+    """`require` is the least trust with which a bounce changes anything about an address.
+
+    `verp_key_file` holds the keys of signed return paths: see `bouncesink.verp`.
+    """
 
     require: Require = "plausible"
+    verp_key_file: Path | None = None
+    verp_max_age_days: int = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +235,7 @@ def _check(config: Config, reader: _Reader) -> None:
         ("lmtp", "shutdown_timeout"): config.lmtp.shutdown_timeout,
         ("policy", "strikes"): config.policy.strikes,
         ("policy", "decay_days"): config.policy.decay_days,
+        ("trust", "verp_max_age_days"): config.trust.verp_max_age_days,
         ("parse", "time_limit"): config.parse.time_limit,
         ("parse", "memory_limit"): config.parse.memory_limit,
         ("parse", "workers"): config.parse.workers,
