@@ -14,12 +14,12 @@ from contextlib import closing
 import structlog
 
 from bouncesink.config import Config
-from bouncesink.engine import Engine, utcnow
+from bouncesink.engine import Engine
 from bouncesink.errors import BouncesinkError
 from bouncesink.intake.committer import Committer
 from bouncesink.intake.lmtp import LmtpServer
 from bouncesink.ledger import ArrivalState, open_ledger
-from bouncesink.outbox import flush, open_sheet
+from bouncesink.outbox import FlushResult, flush, open_sheet
 from bouncesink.reader import ReaderPool
 
 MAX_PAUSE = 30.0
@@ -102,7 +102,7 @@ async def serve(config: Config, *, ready: Callable[[list[str]], None] | None = N
         )
     chores = {
         "engine": Chore("engine", POLL, lambda chore: _drain(config, chore)),
-        "sheet": Chore("sheet", config.sheet.flush_every, lambda _: _flush(config)),
+        "sheet": Chore("sheet", config.sheet.flush_every, _Flusher(config).step),
     }
     committer = Committer(lambda: open_ledger(path), on_commit=chores["engine"].wake)
     server = LmtpServer(config, committer.submit)
@@ -136,15 +136,21 @@ def _drain(config: Config, chore: Chore) -> None:
                 chore.rest()
 
 
-def _flush(config: Config) -> None:
-    """Bring leads in from the sheet and the five columns out to it."""
-    sheet = open_sheet(config)
-    if sheet is None:
-        return
-    with closing(open_ledger(config.ledger.path)) as ledger:
-        result = flush(sheet, ledger, config, utcnow())
-        Engine(ledger, config).redecide(result.addresses)
-    if result.cells:
-        log.info("sheet.flushed", cells=result.cells, leads=result.leads)
-    for problem in result.problems:
-        log.warning("sheet.problem", problem=problem)
+class _Flusher:
+    """Brings leads in from the sheet, and the five columns out to it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._last: FlushResult | None = None
+
+    def step(self, _: Chore) -> None:
+        sheet = open_sheet(self._config)
+        if sheet is None:
+            return
+        with closing(open_ledger(self._config.ledger.path)) as ledger:
+            engine = Engine(ledger, self._config)
+            last = self._last
+            self._last = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
+        for problem in self._last.problems:
+            if last is None or problem not in last.problems:
+                log.warning("sheet.problem", sheet=sheet.name, problem=problem)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from bouncesink.cli.options import config_options, json_option, print_json
-from bouncesink.cli.show import safe
+from bouncesink.cli.show import plural, safe
 from bouncesink.config import Config
 from bouncesink.errors import BouncesinkError
 
@@ -104,11 +104,17 @@ def _sheet(config: Config) -> Iterator[Finding]:
     try:
         sheet = open_sheet(config)
         if sheet is None:
-            yield Finding("sheet", "warn", f"there is no {config.sheet.path} yet: no leads")
-        else:
-            yield Finding("sheet", "ok", sheet.describe())
+            yield Finding("sheet", "warn", f"there is no {config.sheet.path} yet, so no leads")
+            return
+        reading = sheet.read()
     except BouncesinkError as error:
         yield Finding("sheet", "fail", str(error))
+        return
+    for problem in reading.problems:
+        yield Finding("sheet", "warn", f"{sheet.name}: {problem}")
+    for column in reading.missing:
+        yield Finding("sheet", "warn", f"{sheet.name}: no column {column!r}; it will be added")
+    yield Finding("sheet", "ok", f"{sheet.name} has {plural(len(reading.rows), 'row')}")
 
 
 _CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (

@@ -29,26 +29,30 @@ def command(events: Path, config: Config, *, as_json: bool) -> int:
     "type"?, "campaign"?, "source"?}. One that is not right is refused by its index, and the rest
     go in.
     """
-    from bouncesink.intake.events import arrivals_of
+    from bouncesink.engine import utcnow
+    from bouncesink.intake.events import arrivals
+    from bouncesink.parse.events import split_events
 
-    arrivals, refused = arrivals_of(_read(events))
+    entries = list(split_events(_read(events)))
+    refused = [f"entry {entry.index}: {entry.problem}" for entry in entries if entry.problem]
     for problem in refused:
         click.echo(f"bouncesink: {safe(str(events))}: {safe(problem)}", err=True)
+    taken = [entry.raw for entry in entries if not entry.problem]
     with reader_pool(config) as pool, open_engine(config) as engine:
-        new = engine.ledger.append(arrivals)
+        new = engine.ledger.append(list(arrivals(taken, utcnow())))
         done = engine.drain(pool)
     if as_json:
         print_json(
             {
-                "taken": len(arrivals),
+                "taken": len(taken),
                 "new": new.count(True),
-                "refused": list(refused),
+                "refused": refused,
                 "events": done.events,
             }
         )
     else:
         click.echo(
-            f"{plural(len(arrivals), 'event')} taken, {new.count(True):,} new, "
+            f"{plural(len(taken), 'event')} taken, {new.count(True):,} new, "
             f"{len(refused):,} refused."
         )
     return 1 if refused else 0

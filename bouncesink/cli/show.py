@@ -26,12 +26,13 @@ def safe(text: str | None, width: int = 0) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     from tabulate import tabulate
 
-    return tabulate(
+    made: str = tabulate(
         [[safe(str(cell)) if cell is not None else "" for cell in row] for row in rows],
         headers=headers,
         tablefmt="simple",
         disable_numparse=True,
     )
+    return made
 
 
 def when(time: datetime | None) -> str:

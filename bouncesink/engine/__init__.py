@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import structlog
 
-from bouncesink.address import normalise
 from bouncesink.config import Config
+from bouncesink.engine.events import Known, events_of, settle, subjects
 from bouncesink.fold import contain, decide, fold
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
@@ -24,34 +24,14 @@ from bouncesink.model import (
     ActionState,
     Arrival,
     Contact,
-    DsnAction,
     Event,
-    Kind,
-    Lead,
-    Notice,
-    Report,
     TrustLevel,
-    Verdict,
 )
 from bouncesink.reader import ReaderPool, Reading
-from bouncesink.trust import Knowledge, assess
+from bouncesink.trust import Knowledge
 
 BATCH = 200
 """Arrivals in one transaction: enough to share the fsync, few enough to give way to others."""
-
-_KIND_OF = {
-    DsnAction.FAILED: Kind.FAILURE,
-    DsnAction.DELAYED: Kind.DELAYED,
-    DsnAction.DELIVERED: Kind.DELIVERED,
-    DsnAction.RELAYED: Kind.RELAYED,
-    DsnAction.EXPANDED: Kind.EXPANDED,
-}
-
-_FROM_THE_ADDRESS = {Kind.AUTO_REPLY, Kind.CHALLENGE, Kind.DISPOSITION, Kind.UNSUBSCRIBE}
-"""Kinds that the person at the address sends: without a report, they are about their sender."""
-
-_MUST_NAME = {Kind.FEEDBACK, Kind.UNSUBSCRIBE, *_KIND_OF.values()}
-"""Kinds that mean something for an address, and nothing if we cannot tell which."""
 
 T = TypeVar("T")
 
@@ -175,7 +155,7 @@ class Engine:
                 before = stored.get(arrival.id, [])
                 if {e.id: e for e in before} != {e.id: e for e in group}:
                     revised[arrival.id] = group
-                    settlements.append(_settle(arrival, reading))
+                    settlements.append(settle(arrival, reading))
                     touched |= {event.address for event in (*before, *group)}
         changes = [
             c for part in _parts(sorted(touched), BATCH) for c in self._changes(part, revised)
@@ -215,7 +195,7 @@ class Engine:
         new = iter(self.ledger.add_events(flat))
         fresh = [tuple(event for event in group if next(new)) for group in groups]
         settlements = [
-            _settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
+            settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
         ]
         self.ledger.settle(settlements)
         reviews = [
@@ -266,97 +246,26 @@ class Engine:
         self, batch: Sequence[Arrival], readings: Sequence[Reading]
     ) -> list[tuple[Event, ...]]:
         """Make the events of a batch, with what the ledger knows of their addresses."""
-        spoken = [
-            list(_subjects(arrival, reading))
-            for arrival, reading in zip(batch, readings, strict=True)
-        ]
-        leads = self.ledger.leads_of({address for group in spoken for address, _, _ in group})
-        ids = {reading.notice.original.message_id for reading in readings} - {None}
-        sends = self.ledger.sent(id_ for id_ in ids if id_)
-        return [
-            tuple(self._event(arrival, reading.notice, subject, leads, sends) for subject in group)
-            for arrival, reading, group in zip(batch, readings, spoken, strict=True)
-        ]
-
-    def _event(
-        self,
-        arrival: Arrival,
-        notice: Notice,
-        subject: tuple[str, Report | None, Verdict],
-        leads: dict[str, list[Lead]],
-        sends: set[str],
-    ) -> Event:
-        address, report, verdict = subject
-        original = notice.original
-        known = replace(
-            self._knowledge,
-            is_lead=address in leads,
-            known_send=original.message_id in sends,
-            now=arrival.received_at,
+        pairs = list(zip(batch, readings, strict=True))
+        addresses = {
+            subject.address for arrival, reading in pairs for subject in subjects(arrival, reading)
+        }
+        ids = {reading.notice.original.message_id for reading in readings}
+        known = Known(
+            knowledge=replace(self._knowledge, leads_known=self.ledger.totals().leads > 0),
+            leads=self.ledger.leads_of(addresses),
+            sends=self.ledger.sent(each for each in ids if each),
         )
-        dsn = report is not None and notice.kind in _KIND_OF.values()
-        when = (report and report.last_attempt) or notice.sent_at or arrival.received_at
-        return Event(
-            id=event_id(notice.identity, address, report.action if report else notice.kind),
-            kind=_KIND_OF[report.action] if report and dsn else notice.kind,
-            address=address,
-            occurred_at=min(when, arrival.received_at),
-            recorded_at=arrival.received_at,
-            source=arrival.source,
-            arrival_id=arrival.id,
-            report=report,
-            verdict=verdict,
-            trust=assess(notice, report, arrival.envelope_to, known),
-            message_id=original.message_id,
-            sender=original.from_,
-            subject=original.subject,
-            campaign=next(iter(original.campaign.values()), None),
-            lead_id=leads[address][0].id if address in leads else None,
-        )
-
-
-def _subjects(arrival: Arrival, reading: Reading) -> Iterator[tuple[str, Report | None, Verdict]]:
-    """Give each address that an arrival speaks of, once for each action."""
-    notice, seen = reading.notice, set()
-    for report, verdict in zip(notice.reports, reading.verdicts, strict=True):
-        address = normalise(report.mailed) or normalise(report.recipient)
-        if address and (address, report.action) not in seen:
-            seen.add((address, report.action))
-            yield address, report, verdict
-    if not notice.reports and notice.kind in _FROM_THE_ADDRESS:
-        address = normalise(notice.from_ or arrival.envelope_from)
-        if address:
-            yield address, None, reading.verdict
-
-
-def _settle(arrival: Arrival, reading: Reading) -> Settlement:
-    notice = reading.notice
-    note = ""
-    if notice.kind is Kind.UNREADABLE:
-        note = "cannot be read: " + (", ".join(notice.damage) or "no known form")
-    elif notice.kind in _MUST_NAME and not any(_subjects(arrival, reading)):
-        note = "names no address that we could act on"
-    return Settlement(
-        arrival_id=arrival.id,
-        state=ArrivalState.REVIEW if note else ArrivalState.DONE,
-        kind=notice.kind,
-        recognizer=notice.recognizer,
-        identity=notice.identity,
-        subject=notice.subject,
-        note=note,
-        confirmation_code=notice.confirmation_code,
-        confirmation_link=notice.confirmation_link,
-        damage=notice.damage,
-    )
+        return [events_of(arrival, reading, known) for arrival, reading in pairs]
 
 
 def _review(settlement: Settlement, now: datetime) -> Action:
     return Action(
-        key=f"review:arrival:{settlement.arrival_id}",
+        key=f"{ActionKind.REVIEW}:arrival:{settlement.arrival_id}",
         kind=ActionKind.REVIEW,
         created_at=now,
         arrival_id=settlement.arrival_id,
-        payload={"why": settlement.note, "subject": settlement.subject or ""},
+        payload={"why": "unreadable", "priority": "2", "note": settlement.note},
     )
 
 
