@@ -123,16 +123,16 @@ class Message:
     def delivery_status(self) -> tuple[Fields, ...]:
         """The groups of fields of the delivery-status part (RFC 3464, 2.1), per-message first.
 
-        Empty where there is none. Mislabelled ones are found by their first field.
+        Empty where there is none. Mislabelled ones are found by their first field, and where the
+        MIME structure is broken they are found in the text, before any returned message.
         """
-        for part in self.parts():
-            if part.content_type in RETURNED_TYPES:
-                continue
+        leaves = [part for part in self.parts() if part.content_type not in RETURNED_TYPES]
+        for part in leaves:
             if part.content_type in STATUS_TYPES or _looks_like_status(part):
                 groups = field_groups(part.content)
                 if groups:
                     return groups
-        return ()
+        return field_groups(_loose_status(self.text)) if len(leaves) == 1 else ()
 
     @cached_property
     def returned_part(self) -> Part | None:
@@ -167,6 +167,29 @@ def _looks_like_status(part: Part) -> bool:
     return _STATUS_START.match(part.content, 0, 400) is not None and "ecipient" in part.content
 
 
+_LOOSE = re.compile(
+    r"^(?:(?P<status>(?:reporting-mta|final-recipient)[ \t]*:)"
+    r"|(?:return-path|received|x-original-to|delivered-to)[ \t]*:"
+    r"|content-type:[ \t]*message/rfc822)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_LOOSE_END = re.compile(
+    r"^(?:[ \t]*--|(?:return-path|received|content-type|from|message-id)[ \t]*:)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def _loose_status(text: str) -> str:
+    """Find delivery-status fields in a text whose MIME structure is lost."""
+    start = _LOOSE.search(text) if "ecipient:" in text or "ECIPIENT:" in text else None
+    if start is None or start["status"] is None:
+        return ""
+    block = text.rfind("\n\n", 0, start.start()) + 2
+    end = _LOOSE_END.search(text, start.end())
+    status = text[block if block > 1 else start.start() : end.start() if end else len(text)]
+    return status.encode("utf-8", "replace").decode("latin-1")
+
+
 def header_section(text: str) -> Headers:
     """Read the header fields at the start of a returned message, given as latin-1 text."""
     text = text[: 256 * 1024].lstrip("\n")
@@ -179,15 +202,26 @@ _GROUP_FIELD = re.compile(r"^[ \t]{0,3}([A-Za-z][!-9;-~]*)[ \t]*:(.*(?:\n[ \t].*
 _WHITE = re.compile(r"\s*\n\s*")
 
 
+_FIRST_FIELDS = ("original-recipient", "final-recipient")
+
+
+def _field_value(value: str) -> str:
+    if not value.isascii():
+        value = decode(value.encode("latin-1"))
+    return _WHITE.sub(" ", value).strip()
+
+
 def field_groups(content: str) -> tuple[Fields, ...]:
     """Read groups of fields that empty lines separate; a field's first occurrence counts."""
     groups: list[Fields] = []
     for block in _GROUP_END.split(content[:MAX_BODY].strip("\n"))[:MAX_GROUPS]:
         fields: dict[str, str] = {}
         for name, value in _GROUP_FIELD.findall(block):
-            if not value.isascii():
-                value = decode(value.encode("latin-1"))  # noqa: PLW2901  the same, readable
-            fields.setdefault(name.lower(), _WHITE.sub(" ", value).strip())
+            key = name.lower()
+            if key in fields and key in _FIRST_FIELDS and "final-recipient" in fields:
+                groups.append(fields)  # an empty line was lost
+                fields = {}
+            fields.setdefault(key, _field_value(value))
         if fields:
             groups.append(fields)
     return tuple(groups)

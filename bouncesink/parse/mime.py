@@ -103,7 +103,7 @@ class Part:
         """Parameters of Content-Type, by lower-case name."""
         self.headers = headers
         self.raw = raw
-        """The body as received, not decoded; empty where there are parts."""
+        """The body as received, not decoded; empty in a multipart that is not the root."""
         self.parts = parts
 
     def walk(self) -> Iterator["Part"]:
@@ -328,7 +328,9 @@ def _part(tree: Any, skeleton: _Skeleton, depth: int) -> Part:
         for name, value in content_type.params.items()
         if isinstance(value, str)
     }
-    return Part(_unmask(content_type.value), params, headers, "" if parts else raw, parts)
+    return Part(
+        _unmask(content_type.value), params, headers, raw if depth == 0 or not parts else "", parts
+    )
 
 
 def _unmask(content_type: str) -> str:
@@ -343,7 +345,7 @@ def _by_email(skeleton: _Skeleton) -> Part:
         raise ValueError("too many parts")
     message = email.message_from_string(skeleton.head + skeleton.masked)
     root = _part_of_email(message, 0)
-    return Part(root.content_type, root.params, skeleton.headers, root.raw, root.parts)
+    return Part(root.content_type, root.params, skeleton.headers, skeleton.body, root.parts)
 
 
 def _part_of_email(message: "EmailMessage[str, str]", depth: int) -> Part:
