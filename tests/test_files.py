@@ -48,6 +48,12 @@ def test_an_mbox_is_many_mails(tmp_path: Path) -> None:
     assert third.raw == b"Subject: 3\n\nend\n"
 
 
+def test_one_mail_with_a_from_line_keeps_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "a.eml"
+    file.write_bytes(b"From x Mon Jan  1 00:00:00 2024\n" + MAIL)
+    assert found(file) == [Found(str(file), MAIL)]
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(MAIL)))
     assert found("-") == [Found("-", MAIL)]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,9 +94,13 @@ def _open(file: str, max_size: int) -> Iterator[Found]:
 def _mails(file: str, stream: BinaryIO, max_size: int) -> Iterator[Found]:
     first = stream.readline(_HEAD)
     if first.startswith(b"From "):
-        for number, found in enumerate(_mbox(stream, max_size), 1):
-            name = f"{file}:{number}"
-            yield Found(name, problem=found) if isinstance(found, str) else _judge(name, found)
+        mails = _mbox(stream, max_size)
+        only, more = next(mails), next(mails, None)
+        if more is None:
+            yield _judge(file, only)  # one mail as a delivery agent saved it
+            return
+        for number, mail in enumerate(chain((only, more), mails), 1):
+            yield _judge(f"{file}:{number}", mail)
         return
     raw = first + stream.read(max_size + 1 - len(first))
     if len(raw) > max_size:
@@ -120,7 +125,10 @@ def _mbox(stream: BinaryIO, max_size: int) -> Iterator[bytes | str]:
     yield b"".join(lines) if size <= max_size else _too_big(max_size)
 
 
-def _judge(file: str, raw: bytes) -> Found:
+def _judge(file: str, raw: bytes | str) -> Found:
+    """Take a mail's bytes for a mail, or not; a text is what is wrong with it already."""
+    if isinstance(raw, str):
+        return Found(file, problem=raw)
     if not raw.strip():
         return Found(file, problem="is empty")
     if not _HEADER.search(raw[:_HEAD].replace(b"\r", b"\n")):
