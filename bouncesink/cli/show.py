@@ -1,5 +1,6 @@
 """Text for a person at a terminal, which nothing in a bounce may take over."""
 
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,11 +43,10 @@ def when(time: datetime | None) -> str:
 @contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
     """Give a function that advances a progress bar, shown on stderr if that is a terminal."""
-    stderr = click.get_text_stream("stderr")
-    if total < _LONG or not stderr.isatty():
+    if total < _LONG or not sys.stderr.isatty():
         yield lambda _: None
         return
-    with click.progressbar(length=total, label=label, file=stderr) as bar:
+    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
         yield bar.update
 
 
