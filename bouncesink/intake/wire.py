@@ -21,17 +21,16 @@ class CommandLines:
         """
         end = buffer.find(b"\n")
         if end < 0:
-            if len(buffer) > MAX_LINE:
-                # Keep what tells the caller that it was too long, and no more.
-                del buffer[MAX_LINE + 1 :]
+            if len(buffer) > MAX_LINE + len(b"\r"):
                 self._skipping = True
+                del buffer[MAX_LINE + 1 :]
             return None
-        line = bytes(buffer[: min(end, MAX_LINE + 2)])
+        line = bytes(buffer[:end])
         del buffer[: end + 1]
-        if self._skipping or len(line) > MAX_LINE + 1:
-            self._skipping = False
-            return line.ljust(MAX_LINE + 1)[: MAX_LINE + 1]
-        return line.removesuffix(b"\r")
+        if not self._skipping:
+            line = line.removesuffix(b"\r")
+        self._skipping = False
+        return line[: MAX_LINE + 1]
 
 
 class Content:

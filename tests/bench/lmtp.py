@@ -11,7 +11,6 @@ that reuses its connections does. Every message is another one, or storing it wo
 import argparse
 import asyncio
 import contextlib
-import json
 import select
 import signal
 import socket
@@ -147,7 +146,7 @@ async def serve_bare() -> None:
     from aiosmtpd.lmtp import LMTP
 
     class Drop:
-        async def handle_DATA(self, _server, _session, _envelope):
+        async def handle_DATA(self, *_):  # noqa: N802 - the name that aiosmtpd calls
             return "250 OK"
 
     handler = Drop()
@@ -159,7 +158,7 @@ async def serve_bare() -> None:
 async def _serve_until_told(factory) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(factory, "127.0.0.1", 0)
-    print("127.0.0.1:%d" % server.sockets[0].getsockname()[1], flush=True)
+    print(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
@@ -256,8 +255,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         running("--serve-durable", str(folder), log=folder / "durable.log") as (durable, _),
     ):
         addresses = {"bare": bare, "durable": durable}
-        for name in addresses:
-            send(addresses[name], arguments, 500, 10**11)
+        for address in addresses.values():
+            send(address, arguments, 500, 10**11)
         for round_ in range(arguments.rounds):
             first = round_ * arguments.messages
             for name in sorted(addresses, reverse=bool(round_ % 2)):
