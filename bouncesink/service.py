@@ -50,13 +50,14 @@ class Chore:
         self._woken.set()
 
     def rest(self) -> None:
-        """Wait until there may be something to do."""
+        """Wait until there may be something to do, or until it is time to stop."""
         self._woken.wait(self._every)
-        self._woken.clear()
+        if not self.stopping.is_set():
+            self._woken.clear()
 
     def stop(self) -> None:
         self.stopping.set()
-        self._woken.set()
+        self._woken.set()  # and it stays set: nothing rests from now on
 
     def join(self, patience: float) -> None:
         """Wait for the end of what it is doing, `patience` seconds at the most."""
