@@ -340,7 +340,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One counted bounce: when, what code it gave, about which message."""
+    """One counted bounce: when, what code it gave, about which message.
+
+    The texts are printable, without spaces and `|`: they go into a cell as they are.
+    """
 
     occurred_at: datetime
     code: str
@@ -353,8 +356,9 @@ class Contact:
 
     `bounce_type` is None, SOFT or HARD and is sticky once HARD. `strikes` is as of
     `last_strike_at`; `bouncesink.fold.strikes_at` applies the decay since. `evidence` is oldest
-    first; `evidence_folded` counts the oldest that were left out of it. `hard_event` is the id of
-    the event that made it HARD. `reinstated` counts the reinstatements.
+    first, an entry for each message that is in `bounce_count`; of more than one cell holds only the
+    newest are here. `hard_event` is the id of the event that made it HARD. `reinstated` counts the
+    reinstatements.
     """
 
     address: str
@@ -368,7 +372,6 @@ class Contact:
     suppressed: frozenset[Reason] = frozenset()
     evidence: tuple[Evidence, ...] = ()
     reinstated: int = 0
-    evidence_folded: int = 0
 
     @property
     def mailable(self) -> bool:

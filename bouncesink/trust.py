@@ -11,8 +11,8 @@ proven
     message that we sent to this address; or our DKIM signature verifies on the returned headers
     and they name this address.
 plausible
-    The returned From is one of our mailboxes and the recipient is a lead; or the returned
-    Message-ID is one of ours, to whom is not recorded; and nothing speaks against it.
+    The returned From is one of our mailboxes, the recipient is a lead, and nothing speaks against
+    it.
 doubtful
     Anything else.
 unchecked
@@ -82,8 +82,8 @@ class Knowledge:
 
     @property
     def is_empty(self) -> bool:
-        compared_with = (self.mailboxes, self.verp_keys, self.sends_complete, self.known_send)
-        return not any(compared_with) and self.dkim is None
+        known = self.mailboxes or self.verp_keys or self.sends_complete or self.sent_to
+        return not known and self.dkim is None
 
 
 class _Side(Enum):
@@ -153,7 +153,8 @@ _BY_TOKEN = {
 def _message_id(notice: Notice, address: str, knowledge: Knowledge) -> Iterator[_Signal]:
     if knowledge.known_send:
         if knowledge.sent_to is None:
-            yield _Side.CLUE, "returned Message-ID is one that we sent"
+            # Whoever we mailed knows one such: it says nothing about this address.
+            yield _Side.NOTE, "returned Message-ID is one we sent, to whom is not recorded"
         elif normalise(knowledge.sent_to) != address:
             yield _Side.CONTRADICTION, "returned Message-ID is of a message to another address"
         else:

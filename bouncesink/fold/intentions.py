@@ -14,6 +14,7 @@ from datetime import datetime
 
 from bouncesink.config import Policy
 from bouncesink.fold.judgement import (
+    Rulings,
     counted_as,
     effective,
     gate_reason,
@@ -67,7 +68,13 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
     if contact.bounce_type is Severity.HARD and leads:
         generation = contact.reinstated + _let_off(ordered, policy, require)
         actions += _for_hard(contact, leads, ordered, generation, now)
-    actions += _reviews(contact.address, _waiting(ordered, policy, require), now)
+    ruled = rulings(ordered)
+    waiting = _waiting(ordered, ruled, policy, require)
+    doubtful = [event for event, why in waiting if why == "doubtful"]
+    if len(doubtful) > DOUBTFUL_FLOOD:
+        waiting = [(event, why) for event, why in waiting if why != "doubtful"]
+        actions += _flood(contact.address, doubtful, ruled, now)
+    actions += [_review(event, why, now) for event, why in waiting]
     return tuple(actions)
 
 
@@ -149,10 +156,9 @@ def _for_hard(
 
 
 def _waiting(
-    ordered: Sequence[Event], policy: Policy, require: TrustLevel | None
+    ordered: Sequence[Event], ruled: Rulings, policy: Policy, require: TrustLevel | None
 ) -> list[tuple[Event, str]]:
     """Give the events that wait for a person, each with why."""
-    ruled = rulings(ordered)
     return [
         (event, why)
         for event in ordered
@@ -163,26 +169,17 @@ def _waiting(
     ]
 
 
-def _reviews(address: str, waiting: Sequence[tuple[Event, str]], now: datetime) -> list[Action]:
-    doubtful = [event for event, why in waiting if why == "doubtful"]
-    flood = len(doubtful) > DOUBTFUL_FLOOD
-    actions = [
-        Action(
-            key=f"{ActionKind.REVIEW}:{event.id}",
-            kind=ActionKind.REVIEW,
-            created_at=now,
-            address=address,
-            lead_id=event.lead_id,
-            event_id=event.id,
-            arrival_id=event.arrival_id,
-            payload=_payload(event, why),
-        )
-        for event, why in waiting
-        if not (flood and why == "doubtful")
-    ]
-    if flood:
-        actions += _flood(address, doubtful, now)
-    return actions
+def _review(event: Event, why: str, now: datetime) -> Action:
+    return Action(
+        key=f"{ActionKind.REVIEW}:{event.id}",
+        kind=ActionKind.REVIEW,
+        created_at=now,
+        address=event.address,
+        lead_id=event.lead_id,
+        event_id=event.id,
+        arrival_id=event.arrival_id,
+        payload=_payload(event, why),
+    )
 
 
 def _why(event: Event, policy: Policy, require: TrustLevel | None) -> str | None:
@@ -226,27 +223,29 @@ def _priority(event: Event, why: str) -> str:
     return "1" if event.verdict is not None and event.verdict.category in _FIRST else "2"
 
 
-def _flood(address: str, doubtful: Sequence[Event], now: datetime) -> list[Action]:
+def _flood(
+    address: str, doubtful: Sequence[Event], ruled: Rulings, now: datetime
+) -> tuple[Action, Action]:
+    """Give one review item and one alert for all; anew after they were all dismissed at once."""
+    round_ = ruled.doubtful_until.isoformat() if ruled.doubtful_until else "first"
+    latest = doubtful[-1]
     # The power of ten is in the review's key: what is stored under a key is never changed, and
     # whoever reads it should see about how many there are.
     at_least = 10 ** (len(str(len(doubtful))) - 1)
-    latest = doubtful[-1]
-    about = _payload(latest, "doubtful") | {"flood": "true"}
-    return [
-        Action(
-            key=f"{ActionKind.REVIEW}:flood:{address}:{at_least}",
-            kind=ActionKind.REVIEW,
-            created_at=now,
-            address=address,
-            lead_id=latest.lead_id,
-            payload=about | {"count": str(len(doubtful))},
-        ),
-        Action(
-            key=f"{ActionKind.ALERT}:flood:{address}",
-            kind=ActionKind.ALERT,
-            created_at=now,
-            address=address,
-            lead_id=latest.lead_id,
-            payload={"why": "doubtful", "flood": "true", "count": str(len(doubtful))},
-        ),
-    ]
+    review = Action(
+        key=f"{ActionKind.REVIEW}:flood:{address}:{round_}:{at_least}",
+        kind=ActionKind.REVIEW,
+        created_at=now,
+        address=address,
+        lead_id=latest.lead_id,
+        payload=_payload(latest, "doubtful") | {"flood": "true", "count": str(len(doubtful))},
+    )
+    alert = Action(
+        key=f"{ActionKind.ALERT}:flood:{address}:{round_}",
+        kind=ActionKind.ALERT,
+        created_at=now,
+        address=address,
+        lead_id=latest.lead_id,
+        payload={"why": "doubtful", "flood": "true", "count": str(len(doubtful))},
+    )
+    return review, alert

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bouncesink.config import Policy
-from bouncesink.fold.cells import newest_that_fit
+from bouncesink.fold.cells import cell_text, newest_that_fit
 from bouncesink.fold.judgement import (
     Rulings,
     counted_as,
@@ -90,14 +90,15 @@ def _history(contact: Contact, bounces: list[_Bounce]) -> Contact:
         if known is None or _rank(bounce) < _rank(known):
             worst[bounce.message] = bounce
     shown = sorted(worst.values(), key=lambda b: (b.at, b.event.id))
-    evidence = [Evidence(b.at, _code(b.event), b.message[:_EVIDENCE_ID_LENGTH]) for b in shown]
-    kept = newest_that_fit(evidence)
+    evidence = [
+        Evidence(b.at, cell_text(_code(b.event)), cell_text(b.message[:_EVIDENCE_ID_LENGTH]))
+        for b in shown
+    ]
     return replace(
         contact,
         bounce_count=len(worst),
         last_bounce_at=max((b.at for b in bounces), default=None),
-        evidence=tuple(kept),
-        evidence_folded=len(evidence) - len(kept),
+        evidence=tuple(newest_that_fit(evidence)),
     )
 
 
