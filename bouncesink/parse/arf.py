@@ -18,7 +18,9 @@ MAX_RECIPIENTS = 100
 
 _NAMING_FIELDS = ("original-rcpt-to", "removal-recipient", "original-recipient")
 _NAMING_HEADERS = ("x-hmxmroriginalrecipient", "x-original-to", "x-rcpt-to", "to")
-_HIDDEN = re.compile(r"redact|hashed|undisclosed|removed|anonym|^[x*]{3,}@|@[x*]{3,}|@redacted", re.I)
+_HIDDEN = re.compile(
+    r"redact|hashed|undisclosed|removed|anonym|^[x*]{3,}@|@[x*]{3,}|@redacted", re.IGNORECASE
+)
 _COMPLAINT_SUBJECT = re.compile(
     r"\s*complaint about message from|\s*(?:email )?(?:abuse|feedback|complaint|spam) report\b",
     re.IGNORECASE,

@@ -30,16 +30,18 @@ _WORDS = re.compile(
 )
 _AUTHENTICATE = re.compile(
     r"\b(?:challenge|verification (?:required|needed)|please (?:verify|confirm)|confirm(?:ation)? (?:required|needed|your)"
-    r"|verify your (?:message|e-?mail)|authenticat)", re.IGNORECASE
+    r"|verify your (?:message|e-?mail)|authenticat)",
+    re.IGNORECASE,
 )
 MAX_TEXT = 4000
 
 
 def recognize(message: Message) -> Found | None:
     headers = message.headers
-    if any(name in headers for name in _HEADERS[1:]) or "tmda" in (
-        headers.get(_HEADERS[0]) or ""
-    ).lower():
+    if (
+        any(name in headers for name in _HEADERS[1:])
+        or "tmda" in (headers.get(_HEADERS[0]) or "").lower()
+    ):
         return Found(kind=Kind.CHALLENGE) if _held(message) or _answers(message) else None
     if _SENDER.search(message.from_) and (_held(message) or _AUTHENTICATE.search(message.subject)):
         return Found(kind=Kind.CHALLENGE)

@@ -42,7 +42,9 @@ _FIELDS = (
 )
 _PRECEDENCE = re.compile(r"auto[-_]?reply|vacation", re.IGNORECASE)
 _ANSWERING = re.compile(r"\s*(?:re|aw|sv|antw|rv)\s*:", re.IGNORECASE)
-_AUTO_LOCAL = re.compile(r"(?:auto-?(?:reply|responder|responds?|answer)|vacation)[\w.-]*@", re.I)
+_AUTO_LOCAL = re.compile(
+    r"(?:auto-?(?:reply|responder|responds?|answer)|vacation)[\w.-]*@", re.IGNORECASE
+)
 
 
 def recognize(message: Message) -> Found | None:

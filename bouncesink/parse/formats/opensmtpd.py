@@ -13,12 +13,16 @@ from bouncesink.parse.message import Found, Message
 
 NAME = "opensmtpd"
 
-_OPENING = re.compile(r"^[ \t]*this is the MAILER-DAEMON, please DO NOT REPLY to", re.I | re.M)
+_OPENING = re.compile(
+    r"^[ \t]*this is the MAILER-DAEMON, please DO NOT REPLY to", re.IGNORECASE | re.MULTILINE
+)
 _HEAD = re.compile(
-    r"^(?P<address>(?:\"[^\"\n]{1,256}\"|[^\s<>@:\"]{1,256})@[^\s<>@:]{1,255}): (?=\S)", re.MULTILINE
+    r"^(?P<address>(?:\"[^\"\n]{1,256}\"|[^\s<>@:\"]{1,256})@[^\s<>@:]{1,255}): (?=\S)",
+    re.MULTILINE,
 )
 _RETURNED = re.compile(
-    r"^[ \t]*below is a copy of the (?:original message|message headers)[^\n]*$", re.I | re.M
+    r"^[ \t]*below is a copy of the (?:original message|message headers)[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
 )
 _WAITING = re.compile(r"temporary (?:error|failure)|message (?:is|was) delayed", re.IGNORECASE)
 _DELIVERED = re.compile(r"message was successfully (?:delivered|relayed)", re.IGNORECASE)

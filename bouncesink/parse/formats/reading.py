@@ -271,3 +271,58 @@ def read_blocks(
     after = notice[start.start() :] if start else notice
     made = reports(entries(after, head), name, action_in(notice))
     return Found(made, returned_text=returned) if made else None
+
+
+_LIST_LINE = re.compile(
+    r"[ \t*•·>|–-]{0,16}(?:\d{1,3}[.)] ?)?(?P<who>(?:\"[^\"\n]{0,80}\" )?[<\"'(\[]?[^\s<>\"'()\[\],;]{1,256}@"
+    r"[^\s<>\"'()\[\],;:]{1,255}[>\"')\]]?)(?P<rest>[^\n]{0,600})"
+)
+_NO_LIST = re.compile(r"[ \t]*(?:\S+[ \t]+){4}\S")
+
+
+def leading_list(text: str) -> tuple[list[Entry], str]:
+    """Read the addresses that a text starts with, one a line, and give what comes after them."""
+    found: list[Entry] = []
+    lines = text.split("\n")
+    for number, line in enumerate(lines[: MAX_ENTRIES + 20]):
+        if not line.strip(" \t\r*-=.:"):
+            continue
+        listed_here = _LIST_LINE.match(line)
+        address = tidy(listed_here["who"]) if listed_here else None
+        if listed_here is None or address is None or not _starts_with(line, address):
+            return found, "\n".join(lines[number:])
+        found.append(Entry(address, listed_here["rest"].strip(" \t:;,.-()[]<>")))
+    return found, ""
+
+
+def _starts_with(line: str, address: str) -> bool:
+    """Whether no sentence stands before the address."""
+    return not _NO_LIST.match(line[: line.find(address)] + "x")
+
+
+def read_list(
+    message: Message,
+    name: str,
+    opening: re.Pattern[str],
+    said: re.Pattern[str] | None = None,
+    mark: re.Pattern[str] = RETURNED,
+    action: DsnAction | None = None,
+) -> Found | None:
+    """Read the other common shape: opening words, a list of addresses, then one reason for all.
+
+    `said` has the reason in its first group; without it the reason is what comes after the list.
+    """
+    parted = notice_of(message, opening, mark)
+    if parted is None:
+        return None
+    notice, returned = parted
+    for start in list(opening.finditer(notice, 0, MAX_INTRO))[:5]:
+        found, rest = leading_list(notice[start.end() :])
+        if found:
+            reason = said.search(rest) or said.search(notice) if said else None
+            detail = reason[1] if reason else rest.strip()[:MAX_DIAGNOSTIC]
+            same = reason is not None and len(found) == 1
+            kept = [Entry(each.address, "" if same else each.detail) for each in found]
+            made = reports(kept, name, action or action_in(notice), detail=detail)
+            return Found(made, returned_text=returned)
+    return None

@@ -149,7 +149,9 @@ class _Transcript:
     def _at_host(self, said: str) -> str:
         host = _TALKING.search(self.text)
         hosts = _TALKING.findall(self.text)
-        return f"{said} (while talking to {host[1]}:)" if said and host and len(hosts) == 1 else said
+        return (
+            f"{said} (while talking to {host[1]}:)" if said and host and len(hosts) == 1 else said
+        )
 
 
 _HOST_LINE = re.compile(
@@ -168,7 +170,8 @@ def _by_host(transcript: str, returned: str) -> list[Entry]:
         Entry(address, hosts[host])
         for address in addresses
         for host in hosts
-        if address.lower().rpartition("@")[2] == host or host.endswith("." + address.rpartition("@")[2].lower())
+        if address.lower().rpartition("@")[2] == host
+        or host.endswith("." + address.rpartition("@")[2].lower())
     ]
     if at_host or len(addresses) != 1 or not transcript.strip():
         return at_host

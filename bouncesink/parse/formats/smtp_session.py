@@ -34,6 +34,6 @@ def recognize(message: Message) -> Found | None:
             last = line
             if (rcpt := _RCPT.search(asked)) and (address := tidy(rcpt[1])):
                 refused[address] = line
-    said = refused or ({address: last for address in recipients} if last else {})
+    said = refused or (dict.fromkeys(recipients, last) if last else {})
     made = reports([Entry(address, line) for address, line in said.items()], NAME)
     return Found(made) if made else None

@@ -1,0 +1,73 @@
+"""Gmail and Google Workspace: the texts that come without a delivery-status part.
+
+The old form, text only: "Delivery to the following recipient failed permanently:", the address,
+"Technical details of permanent failure:". The new one (multipart, in the user's language) has
+X-Failed-Recipients, a title such as "Address not found" and "The response was:". Both from
+mailer-daemon@googlemail.com (facts verified in public collections and by support.google.com/mail).
+"""
+
+import re
+
+from bouncesink.model import DsnAction
+from bouncesink.parse.formats.reading import (
+    Entry,
+    action_in,
+    cut,
+    failed_recipients,
+    read_list,
+    reports,
+    tidy,
+)
+from bouncesink.parse.message import Found, Message
+
+NAME = "gmail"
+
+_SENDER = re.compile(r"mailer-daemon@(?:googlemail|gmail|google)\.com", re.IGNORECASE)
+_LISTING = re.compile(
+    r"^delivery to the following recipients? (?:failed(?: permanently)?|has been delayed)[:.]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DETAILS = re.compile(
+    r"(?:the error (?:that )?the other server returned was:|technical details of \w{1,20} failure:)"
+    r"\s*((?:(?!the error (?:that )?the other server)[^\n]*\n?){1,12}?)(?=\n[ \t]*\n|\Z)",
+    re.IGNORECASE,
+)
+RETURNED = re.compile(
+    r"^-{2,10} ?(?:original message|message header follows|original-nachricht|message d'origine"
+    r"|mensaje original)[^\n]{0,20}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TOLD = re.compile(
+    r"(?:wasn'?t delivered to|(?:problem|trouble) delivering (?:your message|it) to|delivered to"
+    r"|zugestellt an|nachricht an|remis à|message (?:à|n'a pas pu être remis à)|entregado? (?:a|para)"
+    r"|consegnat[oa] a)\s+(\S{3,320})",
+    re.IGNORECASE,
+)
+_RESPONSE = re.compile(
+    r"^[^\n]{3,80}[:：][ \t]*\n\s*((?:\W{0,3}[245]\d\d[ -]|Unspecified Error)[^\n]*(?:\n[^\n]+){0,8})",
+    re.MULTILINE,
+)
+_DELAY = re.compile(r"\(delay\)|incomplete|verzöger|retard|retras|遅延|temporary", re.IGNORECASE)
+
+
+def recognize(message: Message) -> Found | None:
+    listing = read_list(message, NAME, _LISTING, _DETAILS, RETURNED)
+    if listing is not None:
+        return listing
+    if not _SENDER.search(message.from_):
+        return None
+    notice, returned = cut(message.text, RETURNED)
+    addresses = failed_recipients(message) or _named(notice)
+    if not addresses:
+        return None
+    response = _RESPONSE.search(notice) or _DETAILS.search(notice)
+    detail = response[1] if response else notice.strip()
+    waiting = "x-failed-recipients" not in message.headers and _DELAY.search(message.subject)
+    action = DsnAction.DELAYED if waiting else action_in(notice)
+    made = reports(map(Entry, addresses), NAME, action, detail=detail)
+    return Found(made, returned_text=returned)
+
+
+def _named(notice: str) -> list[str]:
+    found = (tidy(each) for each in _TOLD.findall(notice[:4000])[:20])
+    return [address for address in found if address]

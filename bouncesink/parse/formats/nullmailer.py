@@ -1,0 +1,23 @@
+"""nullmailer.
+
+`nullmailer-dsn` (https://untroubled.org/nullmailer/): "This is the nullmailer delivery system. The
+message attached below could not be delivered to one or more of the intended recipients:". It also
+writes a delivery-status part.
+"""
+
+import re
+
+from bouncesink.parse.formats.reading import read_list
+from bouncesink.parse.message import Found, Message
+
+NAME = "nullmailer"
+
+_OPENING = re.compile(
+    r"this is the nullmailer delivery system\.\s+the message attached below\s+"
+    r"(?:could not be|has not been)\s+delivered to one or more of the intended recipients:",
+    re.IGNORECASE,
+)
+
+
+def recognize(message: Message) -> Found | None:
+    return read_list(message, NAME, _OPENING)
