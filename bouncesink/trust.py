@@ -25,10 +25,10 @@ are known. Fields about the way (X-Forwarded-For, Received, Authentication-Resul
 are no evidence at all: anyone can write them.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import getaddresses
 from enum import Enum
 from typing import Self
 
@@ -43,6 +43,8 @@ SKEW = timedelta(days=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MOST_HOPS = 10
 _MOST_HEADER = 4000
+_ANGLE_ADDR = re.compile(r"<([^<>]*)>")
+_COMMENT = re.compile(r"\([^()]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,13 @@ def _precedes(notice: Notice, knowledge: Knowledge) -> bool:
 
 
 def _addresses(header: str | None) -> frozenset[str]:
-    pairs = getaddresses([(header or "")[:_MOST_HEADER]])
-    return frozenset(known for _, text in pairs if (known := normalise(text)) is not None)
+    """Read the addresses of From or To as returned: often cut, decoded, or badly quoted.
+
+    The standard library gives up on `Team, Sales <sales@example.com>`, which real mail has.
+    """
+    text = (header or "")[:_MOST_HEADER]
+    found = _ANGLE_ADDR.findall(text) or _COMMENT.sub("", text).split(",")
+    return frozenset(known for each in found if (known := normalise(each)) is not None)
 
 
 def _aware(moment: datetime) -> datetime:

@@ -87,6 +87,23 @@ def test_our_mailbox_and_a_lead_are_plausible():
     assert level(MAILBOXES, notice(from_=MAILBOX.upper(), to=None)) is TrustLevel.PLAUSIBLE
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "{}",
+        "<{}>",
+        "Team, Sales <{}>",
+        '"Sales" <{}>, <x@example.net>',
+        "{} (Sales)",
+        "x@example.net, {}",
+        "=?utf-8?q?Sales?= <{}>",
+    ],
+)
+def test_returned_fields_are_read_however_they_are_written(field):
+    said = notice(from_=field.format(MAILBOX), to=field.format(LEAD.upper()))
+    assert level(MAILBOXES, said) is TrustLevel.PLAUSIBLE
+
+
 def test_an_expanded_alias_is_known_by_the_address_that_was_mailed():
     said = notice()
     report = replace(said.reports[0], recipient="x@example.net", original_recipient=LEAD)
