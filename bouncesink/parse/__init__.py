@@ -3,7 +3,7 @@
 MemoryError alone goes through, to whoever set the limit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bouncesink.identity import body_identity
@@ -53,63 +53,68 @@ def unreadable(arrival: Arrival, damage: str) -> Notice:
     return Notice(Kind.UNREADABLE, "none", body_identity(arrival.raw), damage=(damage,))
 
 
-def _text_formats(message: Message) -> tuple[str, Found] | None:
-    for module in RECOGNIZERS:
-        found = module.recognize(message)
-        if found is not None:
-            return module.NAME, found
-    return None
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A recogniser by its name. Its failure is damage, and the next one's turn."""
+
+    name: str
+    recognize: Callable[[Message], Found | None]
 
 
-def _in_text(message: Message) -> Found | None:
-    named = _text_formats(message)
-    return named[1] if named else None
+def _formats(message: Message) -> Found | None:
+    return next((found for _, found in _tried(_FORMATS, message, [])), None)
 
 
-def _named(name: str, recognize: Callable[[Message], Found | None]) -> "_Step":
-    def step(message: Message) -> tuple[str, Found] | None:
-        found = recognize(message)
-        return (name, found) if found is not None else None
+_FORMATS = tuple(_Step(module.NAME, module.recognize) for module in RECOGNIZERS)
 
-    return step
-
-
-_Step = Callable[[Message], tuple[str, Found] | None]
-
-_ORDER: tuple[_Step, ...] = (
+_ORDER = (
     # By sender and link, and from a noreply address: before anything that looks at senders.
-    _named(requests.FORWARDING, requests.forwarding_confirmation),
+    _Step(requests.FORWARDING, requests.forwarding_confirmation),
     # By MIME type. A complaint can hold a bounce, never the other way round.
-    _named(arf.NAME, arf.recognize),
+    _Step(arf.NAME, arf.recognize),
     # By MIME type: the standard's fields are worth more than any text.
-    _named(dsn.NAME, lambda message: dsn.recognize(message, _in_text)),
+    _Step(dsn.NAME, lambda message: dsn.recognize(message, _formats)),
     # By wording. Bounces before replies: daemons also set Auto-Submitted (RFC 3834, section 5).
-    _text_formats,
+    *_FORMATS,
     # Vacation texts, challenges and read receipts: machines that answer for a person.
-    _named(autoreply.NAME, autoreply.recognize),
+    _Step(autoreply.NAME, autoreply.recognize),
     # A wish that a person wrote: whatever a machine wrote has been taken by now.
-    _named(requests.UNSUBSCRIBE, requests.unsubscribe_request),
+    _Step(requests.UNSUBSCRIBE, requests.unsubscribe_request),
 )
+
+
+def _tried(
+    steps: Iterable[_Step], message: Message, damage: list[str]
+) -> Iterator[tuple[str, Found]]:
+    for step in steps:
+        try:
+            found = step.recognize(message)
+        except MemoryError:
+            raise
+        except Exception as error:
+            damage.append(f"{step.name}: {type(error).__name__}")
+        else:
+            if found is not None:
+                yield step.name, found
 
 
 def _parse_mail(arrival: Arrival, options: Options) -> Notice:
     root, damage = mime.parse(arrival.raw)
     outer = Message(root, arrival.envelope_from)
     inner = unwrap(outer, damage)
-    name, found = _recognise(inner.message)
+    name, found = _recognise(inner.message, damage)
     if found.kind is Kind.UNREADABLE and (enclosed := attached(inner.message, damage)):
         # A gateway's notification that says nothing itself, around one that does.
-        deeper = _recognise(enclosed)
+        deeper = _recognise(enclosed, damage)
         if deeper[1].reports:
             (name, found), inner = deeper, replace(inner, message=enclosed)
-    return _notice(arrival, options, outer, inner, name, found)
+    notice = _notice(arrival, options, outer, inner, name, found)
+    return replace(notice, damage=tuple(dict.fromkeys(damage))) if damage else notice
 
 
-def _recognise(message: Message) -> tuple[str, Found]:
-    for step in _ORDER:
-        named = step(message)
-        if named is not None:
-            return named
+def _recognise(message: Message, damage: list[str]) -> tuple[str, Found]:
+    for named in _tried(_ORDER, message, damage):
+        return named
     if is_notification(message.headers, message.root):
         # A mail system wrote it, and in no form that we know: for a person, not for a guess.
         return "none", Found(kind=Kind.UNREADABLE)
@@ -143,7 +148,6 @@ def _notice(  # noqa: PLR0913, PLR0917  the sources of one value
         confirmation_code=_clean(found.confirmation_code, 20),
         confirmation_link=_clean(found.confirmation_link, MAX_VALUE),
         alternative=_clean(found.alternative, 400),
-        damage=tuple(dict.fromkeys(inner.damage)),
     )
 
 

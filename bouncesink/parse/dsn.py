@@ -198,8 +198,11 @@ def _enriched(report: Report, found: Found | None, message: Message) -> Report:
     better = make_report("", NAME, diagnostic=said, status=None)
     if status is None or is_generic(status):
         status = make_report("", NAME, diagnostic=said, status=status).status
+    # OpenSMTPD's last word is worded and marked as a warning; the mail is gone all the same.
+    given_up = report.action is DsnAction.DELAYED and said == "Envelope expired"
     return replace(
         report,
+        action=DsnAction.FAILED if given_up else report.action,
         diagnostic=better.diagnostic,
         status=status,
         reply_code=report.reply_code or better.reply_code,

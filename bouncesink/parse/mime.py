@@ -1,6 +1,6 @@
 """PURE. The one door to flanker: a mail's bytes -> our small tree of Parts, capped, never raising.
 
-flanker finds the structure; it is handed a skeleton in which every `message/*` part is opaque and
+flanker finds the structure; it is handed an outline in which every `message/*` part is opaque and
 empty, so that nothing inside a returned message is ever taken for a part of the notification, and
 time goes with the size of the notification and not of what it returns. Header fields and bodies are
 read from our own copy of the text, when they are asked for. Where flanker gives up, the standard
@@ -14,7 +14,6 @@ import email.errors
 import logging
 import quopri
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
@@ -33,6 +32,8 @@ MAX_TYPES = 200
 """Content-Type lines: more parts than any notification has, few enough for flanker's lists."""
 MAX_DELIMITERS = 5000
 """Lines that look like a boundary delimiter."""
+MAX_LINE = 2000
+"""Characters of a delimiter line and of a Content-Type field."""
 MAX_DEPTH = 20
 MAX_BODY = 512 * 1024
 """Characters of a body that are decoded."""
@@ -161,11 +162,11 @@ def parse_text(text: str, damage: list[str]) -> Part:
     if text.startswith(("From ", ">From ")):
         text = text.partition("\n")[2]
     headers, body = _split(text, damage)
-    skeleton = _Skeleton(headers, body, damage)
-    attempts: tuple[Callable[[_Skeleton], Part], ...] = (_by_flanker, _by_email)
+    outline = _Outline(headers, body, damage)
+    attempts: tuple[Callable[[_Outline], Part], ...] = (_by_flanker, _by_email)
     for attempt in attempts:
         try:
-            return attempt(skeleton)
+            return attempt(outline)
         except Exception:
             if "MIME" not in damage:
                 damage.append("MIME")
@@ -192,100 +193,86 @@ def _split(text: str, damage: list[str]) -> tuple[Headers, str]:
     return Headers(block), body
 
 
-_TYPE_LINE = "\ncontent-type:"
-_OPAQUE = re.compile(r"\s*(message/|text/rfc822-headers)")
-_MASK = {"message/": "opaqued/", "text/rfc822-headers": "opaq/rfc822-headers"}
+_OPAQUE = re.compile(r"content-type:\s*(message/|text/rfc822-headers)", re.IGNORECASE)
+_MASKS = (("message/", "opaqued/"), ("text/rfc822-headers", "opaq/rfc822-headers"))
 _UNMASK = (("opaqued/", "message/"), ("opaq/", "text/"))
+_MASKED = re.compile(r"^(content-type:\s*)message/", re.IGNORECASE | re.MULTILINE)
 
 
-class _Skeleton:
-    """What flanker is shown: the root's Content-Type, then the body without opaque contents.
+class _Outline:
+    """What flanker is shown: of each part its delimiter line and its Content-Type, nothing else.
 
-    `masked` has every offset of the real text; `cuts` are the spans of it left out of `text`.
+    `starts` and `ends` tell where an offset of `text`, after a delimiter line and before one, is in
+    the body.
     """
 
     def __init__(self, headers: Headers, body: str, damage: list[str]) -> None:
         self.headers, self.body = headers, body
-        line = _root_type(headers)
-        self.head = f"{line}\n\n"
-        kind = line.lower()
-        self.cuts: list[tuple[int, int]] = []
-        if "multipart/" not in kind:
-            self.masked = body
-            self.cuts.append((0, len(body)))
-        else:
-            self.masked = self._mask(_cap(body, damage))
-        self.head = self.head.replace("message/", "opaqued/") if "message/" in kind else self.head
-        self.text = self.head + self._without_cuts()
+        self.head = _root_type(headers) + "\n\n"
+        self.starts: dict[int, int] = {}
+        self.ends: dict[int, int] = {}
+        self.text = self.head
+        if "multipart/" in self.head.lower():
+            self.text += self._outline("\n" + body, damage)
+        self.ends[len(self.text)] = len(body)
 
-    def _mask(self, body: str) -> str:
-        lower = "\n" + body.lower()
-        out, done, at = [], 0, lower.find(_TYPE_LINE)
+    def masked(self) -> str:
+        """Give the whole mail with its `message/*` parts under another name."""
+        return self.head + _MASKED.sub(r"\1opaqued/", self.body)
+
+    def _outline(self, text: str, damage: list[str]) -> str:
+        lower = text.lower()
+        out: list[str] = []
+        length, types, at = len(self.head), 0, text.find("\n--")
         while at >= 0:
-            value = at + len(_TYPE_LINE)
-            found = _OPAQUE.match(lower, value)
-            at = value
-            if found:
-                start, end = found.start(1) - 1, found.end(1) - 1
-                out += [body[done:start], _MASK[found[1]]]
-                done = end
-                span = _contents(lower, value)
-                if span:
-                    self.cuts.append((span[0] - 1, span[1] - 1))
-                    at = span[1]
-            at = lower.find(_TYPE_LINE, at)
-        return "".join([*out, body[done:]])
-
-    def _without_cuts(self) -> str:
-        out, done = [], 0
-        for start, end in self.cuts:
-            out.append(self.masked[done:start])
-            done = end
-        return "".join([*out, self.masked[done:]])
-
-    def real(self, at: int, *, after: bool) -> int:
-        """Where an offset of `text` is in the body; at a cut, before it or `after` it."""
-        at -= len(self.head)
-        for start, end in self.cuts:
-            if start < at or (after and start == at):
-                at += end - start
-            else:
+            if len(out) == MAX_DELIMITERS or types == MAX_TYPES:
+                damage.append("parts")
                 break
-        return at
+            line_end = _or_end(text.find("\n", at + 1), text)
+            line = text[at:line_end].rstrip()[:MAX_LINE]
+            header_end = _or_end(text.find("\n\n", line_end), text)
+            following = text.find("\n--", line_end, header_end + 1)
+            header_end = following if following >= 0 else header_end
+            kind = _content_type(text, lower, line_end, header_end)
+            shown = f"{line}\n{kind}\n"
+            self.ends[length] = max(at - 1, 0)
+            self.starts[length + len(line) + 1] = line_end
+            length += len(shown)
+            out.append(shown)
+            types += bool(kind)
+            if "opaq" in kind and len(line) > 3:
+                at = text.find(line, header_end)  # only its own delimiter ends such a part
+            else:
+                at = text.find("\n--", header_end)
+        return "".join(out)
+
+
+def _or_end(at: int, text: str) -> int:
+    return at if at >= 0 else len(text)
+
+
+def _content_type(text: str, lower: str, start: int, end: int) -> str:
+    """Give the Content-Type line of a header section, masked; empty where it has none."""
+    at = lower.find("\ncontent-type:", start, end)
+    if at < 0:
+        return ""
+    line_end = lower.find("\n", at + 1)
+    while 0 <= line_end < end and lower[line_end + 1 : line_end + 2] in (" ", "\t"):
+        line_end = lower.find("\n", line_end + 1)
+    return _mask(text[at + 1 : min(_or_end(line_end, text), at + MAX_LINE)]) + "\n"
+
+
+def _mask(line: str) -> str:
+    found = _OPAQUE.match(line)
+    if found is None:
+        return line
+    mask = next(mask for name, mask in _MASKS if found[1].lower() == name)
+    return line[: found.start(1)] + mask + line[found.end(1) :]
 
 
 def _root_type(headers: Headers) -> str:
     values = headers._load().get("content-type")  # noqa: SLF001  one module, one thing
-    return f"Content-Type: {values[0][:2000]}" if values else "Content-Type: text/plain"
-
-
-def _cap(body: str, damage: list[str]) -> str:
-    """Cut a body where it has more part-like lines than MAX_TYPES and MAX_DELIMITERS."""
-    for mark, limit in (("\n--", MAX_DELIMITERS), ("\ncontent-type:", MAX_TYPES)):
-        text = body if mark == "\n--" else body.lower()
-        if text.count(mark) > limit:
-            damage.append("parts")
-            at = 0
-            for _ in range(limit):
-                at = text.find(mark, at) + 1
-            body = body[:at]
-    return body
-
-
-def _contents(lower: str, at: int) -> tuple[int, int] | None:
-    """Find the contents of the opaque part whose Content-Type is at `at`, by its delimiter line."""
-    block = lower.rfind("\n\n", 0, at) + 1
-    delimiter = lower.rfind("\n--", block and block - 1, at)
-    if delimiter < 0:
-        return None
-    line = lower[delimiter : lower.find("\n", delimiter + 1)].rstrip()
-    if len(line) < 4 or lower.startswith("\n\n", at):
-        return None
-    start = lower.find("\n\n", at)
-    if start < 0:
-        return None
-    end = lower.find(line, start + 1)
-    return (start + 2, max(end, start + 2)) if end >= 0 else (start + 2, len(lower))
+    return _mask(f"Content-Type: {values[0][:MAX_LINE]}") if values else "Content-Type: text/plain"
 
 
 @cache
@@ -304,25 +291,25 @@ def warm_up() -> None:
     _scan()
 
 
-def _by_flanker(skeleton: _Skeleton) -> Part:
-    tree = _scan()(skeleton.text)
+def _by_flanker(outline: _Outline) -> Part:
+    tree = _scan()(outline.text)
     if tree is None:
         raise ValueError("flanker found no message")
-    return _part(tree, skeleton, 0)
+    return _part(tree, outline, 0)
 
 
-def _part(tree: Any, skeleton: _Skeleton, depth: int) -> Part:
+def _part(tree: Any, outline: _Outline, depth: int) -> Part:
     if depth > MAX_DEPTH:
         raise ValueError("nested too deep")
     container = tree._container  # noqa: SLF001  flanker shows offsets nowhere else
     content_type = container.content_type
     if depth == 0:
-        headers, raw = skeleton.headers, skeleton.body
+        headers, raw = outline.headers, outline.body
     else:
-        start = skeleton.real(container.start, after=True)
-        end = skeleton.real(container.end + 1, after=True)
-        headers, raw = _split(skeleton.body[start:end], [])
-    parts = tuple(_part(each, skeleton, depth + 1) for each in tree.parts)
+        start = outline.starts[container.start]
+        end = outline.ends.get(container.end + 1) if not tree.parts else start + MAX_HEADER_BLOCK
+        headers, raw = _split(outline.body[start:end], [])
+    parts = tuple(_part(each, outline, depth + 1) for each in tree.parts)
     params = {
         str(name).lower(): value
         for name, value in content_type.params.items()
@@ -340,12 +327,12 @@ def _unmask(content_type: str) -> str:
     return content_type
 
 
-def _by_email(skeleton: _Skeleton) -> Part:
-    if sys.getrecursionlimit() and skeleton.masked.count("\n--") > MAX_DELIMITERS:
+def _by_email(outline: _Outline) -> Part:
+    if outline.body.count("\n--") > MAX_DELIMITERS:
         raise ValueError("too many parts")
-    message = email.message_from_string(skeleton.head + skeleton.masked)
+    message = email.message_from_string(outline.masked())
     root = _part_of_email(message, 0)
-    return Part(root.content_type, root.params, skeleton.headers, skeleton.body, root.parts)
+    return Part(root.content_type, root.params, outline.headers, outline.body, root.parts)
 
 
 def _part_of_email(message: "EmailMessage[str, str]", depth: int) -> Part:

@@ -9,6 +9,7 @@ from bouncesink.parse.message import Found, Message
 FORWARDING = "gmail-forwarding-confirmation"
 UNSUBSCRIBE = "unsubscribe-request"
 
+_SENDER = "forwarding-noreply@google.com"
 _LINK = re.compile(
     r"https://(?:mail|mail-settings)\.google\.com/mail/(?:[a-z0-9/]{1,40}/)?vf-[\w%.~+=-]{4,500}"
 )
@@ -18,7 +19,8 @@ _TEXT_CODE = re.compile(r"(?::|：)\s*(\d{6,12})\b")
 
 def forwarding_confirmation(message: Message) -> Found | None:
     """Find Gmail's code and link: sent from forwarding-noreply@google.com, in any language."""
-    if parseaddr(message.from_)[1].lower() != "forwarding-noreply@google.com":
+    sender = message.from_.lower()
+    if _SENDER not in sender or parseaddr(sender)[1] != _SENDER:
         return None
     text = message.text
     link = _LINK.search(text) or _LINK.search(message.html_text)

@@ -19,15 +19,14 @@ MAX_VIA = 20
 
 @dataclass(frozen=True, slots=True)
 class Unwrapped:
-    """The notification inside, our addresses that it came through, and the damage of the copies."""
+    """The notification inside, and our addresses that it came through, outermost first."""
 
     message: Message
     via: tuple[str, ...]
-    damage: tuple[str, ...]
 
 
 def unwrap(message: Message, damage: list[str]) -> Unwrapped:
-    """Open copies, outermost first, at most MAX_DEPTH of them."""
+    """Open copies, outermost first, at most MAX_DEPTH of them; adds to `damage`."""
     via: dict[str, None] = {}
     for _ in range(MAX_DEPTH):
         via.update(dict.fromkeys(_came_through(message.headers)))
@@ -41,7 +40,7 @@ def unwrap(message: Message, damage: list[str]) -> Unwrapped:
     else:
         damage.append("forwarded too deep")
     kept = tuple(clean(address, 400) for address in list(via)[:MAX_VIA])
-    return Unwrapped(message, kept, tuple(damage))
+    return Unwrapped(message, kept)
 
 
 _DAEMON = re.compile(
