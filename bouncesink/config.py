@@ -6,6 +6,7 @@ Paths are relative to the folder of the file. Durations are in seconds unless th
 
 import dataclasses
 import difflib
+import os
 import re
 import tomllib
 import types
@@ -87,6 +88,22 @@ class SheetConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SheetsConfig:
+    """Lead Details in Google Sheets, in place of the CSV file once `spreadsheet` is set.
+
+    `spreadsheet` is the id between `/d/` and `/edit` of its address. `credentials` is the JSON key
+    of a service account: a file, or a systemd credential of that name. `timeout` is for one
+    request. `api` is where the Sheets API answers.
+    """
+
+    spreadsheet: str = ""
+    tab: str = "Lead Details"
+    credentials: Path = Path("google.json")
+    timeout: float = 60.0
+    api: str = "https://sheets.googleapis.com"
+
+
+@dataclass(frozen=True, slots=True)
 class ParseConfig:
     """Bounds on reading one arrival. `memory_limit` is in octets of address space a worker."""
 
@@ -117,6 +134,7 @@ class Config:
     policy: Policy = field(default_factory=Policy)
     trust: TrustConfig = field(default_factory=TrustConfig)
     sheet: SheetConfig = field(default_factory=SheetConfig)
+    sheets: SheetsConfig = field(default_factory=SheetsConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -133,6 +151,30 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     return parse(text, path)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a secret from its file. Raises ConfigError.
+
+    A bare name that is not there is looked for among systemd's credentials (LoadCredential=).
+    """
+    passed = os.environ.get("CREDENTIALS_DIRECTORY")
+    if passed and not path.exists():
+        path = Path(passed, path.name)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: the secret cannot be read: {error.strerror}") from None
+
+
+def find_secret(path: Path) -> Path:
+    """Give the file of a secret: the systemd credential of that name, if there is one.
+
+    See systemd.exec(5), LoadCredential=.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    credential = Path(folder) / path.name if folder else path
+    return credential if credential.exists() else path
 
 
 def parse(text: str, path: Path) -> Config:
@@ -240,6 +282,7 @@ def _check(config: Config, reader: _Reader) -> None:
         ("parse", "memory_limit"): config.parse.memory_limit,
         ("parse", "workers"): config.parse.workers,
         ("sheet", "flush_every"): config.sheet.flush_every,
+        ("sheets", "timeout"): config.sheets.timeout,
     }
     for keys, number in positive.items():
         if not number > 0:
@@ -259,6 +302,14 @@ def _check(config: Config, reader: _Reader) -> None:
             raise reader.error(
                 ("mailboxes", "address"), f"{mailbox.address!r} is not an e-mail address"
             )
+    if not re.fullmatch(r"[\w-]{10,200}|", config.sheets.spreadsheet, re.ASCII):
+        raise reader.error(
+            ("sheets", "spreadsheet"), "the id between /d/ and /edit of its address is wanted"
+        )
+    if not re.fullmatch(r"https://[^/]+|http://(127\.0\.0\.1|localhost)(:\d+)?", config.sheets.api):
+        raise reader.error(
+            ("sheets", "api"), "https://HOST is wanted: the key must not travel in the clear"
+        )
     try:
         ZoneInfo(config.sheet.time_zone)
     except (OSError, ValueError, KeyError):
