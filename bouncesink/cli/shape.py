@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bouncesink.model import Contact, Event, Kind, Notice, Report, Verdict
-from bouncesink.reader import Reading
+
+if TYPE_CHECKING:  # the real import is slow, and only parse and replay need it
+    from bouncesink.reader import Reading
 
 
-def reading_as_json(file: str, reading: Reading) -> dict[str, Any]:
+def reading_as_json(file: str, reading: "Reading") -> dict[str, Any]:
     """Give the line of `bouncesink parse --json` for one file."""
     notice = reading.notice
     return {

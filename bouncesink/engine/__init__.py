@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import structlog
 
-from bouncesink.config import Config
+from bouncesink.config import Config, read_secret
 from bouncesink.engine.events import Known, events_of, settle, subjects
+from bouncesink.errors import ConfigError
 from bouncesink.fold import contain, decide, fold
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
@@ -29,6 +30,7 @@ from bouncesink.model import (
 )
 from bouncesink.reader import ReaderPool, Reading
 from bouncesink.trust import Knowledge
+from bouncesink.verp import parse_keys
 
 BATCH = 200
 """Arrivals in one transaction: enough to share the fsync, few enough to give way to others."""
@@ -71,6 +73,15 @@ def utcnow() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def verp_keys(config: Config) -> tuple[bytes, ...]:
+    """Read the keys of signed return paths, none if no file is configured; or ConfigError."""
+    path = config.trust.verp_key_file
+    try:
+        return parse_keys(read_secret(path)) if path else ()
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
 @dataclass(slots=True)
 class Engine:
     """Drains one ledger. It belongs to one thread, as its ledger does."""
@@ -82,7 +93,7 @@ class Engine:
     _require: TrustLevel = field(init=False)
 
     def __post_init__(self) -> None:
-        self._knowledge = Knowledge.of(self.config)
+        self._knowledge = Knowledge.of(self.config, verp_keys(self.config))
         self._require = TrustLevel(self.config.trust.require)
 
     def drain(self, pool: ReaderPool, observe: Callable[[Outcome], None] | None = None) -> Drained:

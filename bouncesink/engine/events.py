@@ -59,7 +59,7 @@ def subjects(arrival: Arrival, reading: Reading) -> Iterator[Subject]:
 
 
 def events_of(arrival: Arrival, reading: Reading, known: Known) -> tuple[Event, ...]:
-    """Make the events of one arrival. Its time of receipt stands for now: `rebuild` gets the same."""
+    """Make the events of one arrival, as of when it was received: `rebuild` gets the same."""
     return tuple(_event(arrival, reading, subject, known) for subject in subjects(arrival, reading))
 
 

@@ -1,0 +1,327 @@
+"""The commands, as a person runs them."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bouncesink.cli import main
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+HARD = """\
+From: MAILER-DAEMON@mx.example.net
+To: bounces@example.com
+Message-ID: <notice-1@mx.example.net>
+Date: Mon, 02 Mar 2026 10:00:00 +0000
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: text/plain
+
+It could not be delivered.
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.net
+
+Final-Recipient: rfc822; Lead@example.org
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <Lead@example.org>: User unknown
+
+--b
+Content-Type: message/rfc822
+
+From: sales@example.com
+To: Lead@example.org
+Subject: Hello
+Message-ID: <original-1@example.com>
+
+hello
+--b--
+"""
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Run a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BOUNCESINK_CONFIG", raising=False)
+
+    def call(*args: str, stdin: str = "") -> Result:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as caught:
+            main(list(args))
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+Run = Callable[..., Result]
+
+
+def hard(number: int = 1, message: int = 1) -> str:
+    return HARD.replace("notice-1", f"notice-{number}").replace("original-1", f"original-{message}")
+
+
+def test_parse_prints_what_each_file_said(run: Run) -> None:
+    Path("a.eml").write_text(HARD)
+    (line,) = run("parse", "--json", "a.eml").lines
+    assert line == {
+        "file": "a.eml",
+        "kind": "failure",
+        "recognizer": "rfc3464",
+        "recipients": [
+            {
+                "address": "Lead@example.org",
+                "original_recipient": None,
+                "action": "failed",
+                "status": "5.1.1",
+                "reply_code": 550,
+                "diagnostic": "550 5.1.1 <Lead@example.org>: User unknown",
+                "remote_mta": None,
+                "category": "user_unknown",
+                "severity": "HARD",
+                "fault": "address",
+                "rule": line["recipients"][0]["rule"],
+            }
+        ],
+        "original": {
+            "message_id": line["original"]["message_id"],
+            "from": "sales@example.com",
+            "to": "Lead@example.org",
+            "subject": "Hello",
+            "campaign": {},
+        },
+        "damage": [],
+    }
+    assert "original-1@example.com" in line["original"]["message_id"]
+    assert "HARD" in run("parse", "a.eml").out
+    assert run("parse", "-", stdin=HARD).code == 0
+    assert not Path("bouncesink.db").exists()
+
+
+def test_parse_gives_a_line_also_for_what_is_no_mail(run: Run) -> None:
+    Path("a.eml").write_text("")
+    result = run("parse", "--json", "a.eml")
+    assert result.code == 1
+    assert result.lines[0]["kind"] == "unreadable"
+    assert "a.eml is empty" in result.err
+
+
+def test_replay_twice_changes_nothing(run: Run) -> None:
+    Path("a.eml").write_text(hard())
+    first = run("replay", "a.eml")
+    assert first.code == 0
+    assert "lead@example.org" in first.out
+    assert "No mailboxes are configured" in first.out
+    report = run("report-bounces").out
+    again = run("replay", "a.eml")
+    assert "1 mail already in the ledger" in again.out
+    assert run("report-bounces").out == report
+
+
+def test_the_same_bounce_by_two_ways_counts_once(run: Run) -> None:
+    Path("a.eml").write_text(hard())
+    Path("b.eml").write_text("Received: by another way\n" + hard())
+    result = run("replay", "a.eml", "b.eml")
+    assert "told what another had told: counted once" in result.out
+    (address,) = json.loads(run("report-bounces").out)
+    assert (address["bounce_count"], len(address["events"])) == (1, 1)
+
+
+def test_the_whole_line_with_a_sheet(run: Run) -> None:
+    Path("a.eml").write_text(hard())
+    sheet = "LEAD ID,EMAIL,NOTE\n1,lead@EXAMPLE.org,mine\n2,other@example.org,\n"
+    Path("leads.csv").write_text(sheet)
+    result = run("replay", "a.eml", "--leads", "leads.csv")
+    assert result.code == 0, result.err
+    assert Path("leads.csv").read_text() == sheet
+    header, first, second = Path("lead_details.csv").read_text().splitlines()
+    assert header.startswith("LEAD ID,EMAIL,NOTE,EMAIL BOUNCE DATE,EMAIL BOUNCE TYPE")
+    assert first.startswith("1,lead@EXAMPLE.org,mine,2026-03-02,HARD,1,FALSE,2026-03-02:")
+    assert second == "2,other@example.org,,,,,,"
+    queues = {a["kind"]: a["count"] for a in run("status", "--json").lines[0]["actions"]}
+    assert queues == {
+        "hubspot_proposal": 1,
+        "smartlead_removal": 1,
+        "postcard": 1,
+        "advisory": 1,
+    }
+    run("replay", "a.eml", "--leads", "leads.csv")
+    assert {a["kind"]: a["count"] for a in run("status", "--json").lines[0]["actions"]} == queues
+
+
+def test_leads_that_come_after_the_bounce_start_their_actions(run: Run) -> None:
+    Path("a.eml").write_text(hard())
+    run("replay", "a.eml")
+    assert run("status", "--json").lines[0]["actions"] == []
+    Path("leads.csv").write_text("LEAD ID,EMAIL\n1,lead@example.org\n")
+    run("replay", "a.eml", "--leads", "leads.csv")
+    assert len(run("status", "--json").lines[0]["actions"]) == 4
+
+
+def test_check_and_explain(run: Run) -> None:
+    Path("a.eml").write_text(hard())
+    run("replay", "a.eml")
+    blocked = run("check", "LEAD@example.org", "free@example.org", "--json")
+    assert blocked.code == 1
+    assert blocked.lines == [
+        {"address": "lead@example.org", "mailable": False, "reasons": ["hard"]},
+        {"address": "free@example.org", "mailable": True, "reasons": []},
+    ]
+    assert run("check", "free@example.org").code == 0
+    story = run("explain", "lead@example.org")
+    for words in ("550 5.1.1", "HARD user_unknown", "rule", "trust", "must not be mailed (hard)"):
+        assert words in story.out
+    assert run("explain", "lead@example.org", "--json").lines[0]["events"][0]["then"]
+    assert run("explain", "free@example.org").code == 1
+
+
+def test_nothing_in_a_bounce_reaches_the_terminal(run: Run) -> None:
+    evil = HARD.replace("User unknown", "User \x1b]0;owned\x07\u202eunknown").replace(
+        "Subject: Hello", "Subject: \x1b[2J\x9b31m"
+    )
+    Path("a.eml").write_text(evil)
+    for args in (["parse", "a.eml"], ["replay", "a.eml"], ["explain", "lead@example.org"]):
+        out = run(*args).out
+        assert not set(out) & set("\x1b\x07\x9b\u202e"), args
+
+
+def test_ingest_takes_what_is_right_and_names_the_rest(run: Run) -> None:
+    Path("events.json").write_text(
+        json.dumps(
+            [
+                {"email": "a@example.org", "date": "2026-03-01", "code": "550 5.1.1"},
+                {"email": "nobody", "date": "2026-03-01", "code": "550"},
+                {"email": "b@example.org", "date": "2026-03-01", "status": "4.2.2"},
+            ]
+        )
+    )
+    result = run("ingest", "--events", "events.json")
+    assert result.code == 1
+    assert "entry 1: `email` is missing or is no e-mail address" in result.err
+    assert "2 events taken, 2 new, 1 refused" in result.out
+    assert "0 new" in run("ingest", "--events", "events.json").out
+    assert run("check", "a@example.org").code == 1
+    Path("broken.json").write_text('[{"email"')
+    broken = run("ingest", "--events", "broken.json")
+    assert broken.code == 1
+    assert "not valid JSON" in broken.err
+
+
+def test_rebuild_shows_first_and_applies_when_told(run: Run) -> None:
+    Path("a.eml").write_text(
+        hard().replace("User unknown", "wurble frobnicated").replace("5.1.1", "5.0.0")
+    )
+    run("replay", "a.eml")
+    assert run("check", "lead@example.org").code == 0
+    Path("rules.toml").write_text(
+        '[[rule]]\nid = "ours"\ncategory = "user_unknown"\nsource = "we asked them"\n'
+        'text = ["wurble frobnicated"]\n[[rule.examples]]\ntext = "550 wurble frobnicated"\n'
+    )
+    Path("c.toml").write_text('[classify]\nrules = "rules.toml"\n')
+    config = ("--config", "c.toml")
+    assert run("rules", "check", "rules.toml").code == 0
+    shown = run("rebuild", *config)
+    assert "1 address changes" in shown.out
+    assert run("check", "lead@example.org", *config).code == 0
+    assert "done" in run("rebuild", "--apply", *config).out
+    assert run("check", "lead@example.org", *config).code == 1
+    assert "Nothing changes" in run("rebuild", *config).out
+
+
+def test_init_and_doctor(run: Run) -> None:
+    assert run("init", "b.toml").code == 0
+    again = run("init", "b.toml")
+    assert (again.code, "exists already" in again.err) == (2, True)
+    healthy = run("doctor", "--config", "b.toml")
+    assert healthy.code == 0, healthy.out
+    Path("b.toml").write_text('[ledger]\npath = "none/x.db"\n')
+    sick = run("doctor", "--config", "b.toml", "--json")
+    assert sick.code == 2
+    failed = {line["what"] for line in sick.lines if line["state"] == "fail"}
+    assert failed == {"ledger", "recipients"}
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["replay", "none.eml"], 2, "none.eml: no such file or folder"),
+        (["replay", "folder"], 2, "there is no file in this folder"),
+        (["replay", "png"], 1, "png is not a mail"),
+        (["replay", "empty"], 1, "empty is empty"),
+        (["replay", "big"], 1, "over the size limit"),
+        (["check", "nobody"], 2, "'nobody' is not an e-mail address"),
+        (["check", "a@example.org"], 3, "bouncesink.db"),
+        (["status"], 3, "bouncesink.db"),
+        (["status", "--ledger", "png"], 3, "png"),
+        (["status", "--config", "none.toml"], 2, "bouncesink init"),
+        (["status", "--config", "bad.toml"], 2, "did you mean listen?"),
+        (["serve"], 2, "no recipient is configured"),
+        (["rules", "check", "bad.toml"], 2, "bad.toml"),
+        (["nothing"], 2, "No such command"),
+        (["replay", "a.eml", "--leads", "none.csv"], 2, "none.csv"),
+        (["replay", "a.eml", "--leads", "noemail.csv"], 4, "no column is called 'EMAIL'"),
+        (["replay", "a.eml", "--ledger", "none/x.db"], 3, "none"),
+    ],
+)
+def test_mistakes_end_in_one_clear_line(run: Run, args: list[str], code: int, message: str) -> None:
+    Path("folder").mkdir()
+    Path("png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(2000))
+    Path("empty").touch()
+    Path("a.eml").write_text(HARD)
+    with Path("big").open("wb") as big:
+        big.write(HARD.encode())
+        big.truncate(100_000_000)
+    Path("bad.toml").write_text("[lmtp]\nlisen = 1\n")
+    Path("noemail.csv").write_text("LEAD ID,NAME\n1,x\n")
+    result = run(*args)
+    assert result.code == code
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_interrupted_pipe_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_text(HARD)
+    command = f"{sys.executable} -m bouncesink parse --json a.eml a.eml a.eml | true"
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+def test_help_is_quick_and_names_every_command(run: Run) -> None:
+    text = run("--help").out
+    for command in ("replay", "serve", "parse", "status", "explain", "check", "rebuild"):
+        assert command in text
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import bouncesink.cli, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"flanker", "sqlite_utils", "aiosmtpd", "structlog", "re2"} & set(loaded)
