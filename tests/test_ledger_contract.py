@@ -631,7 +631,7 @@ def test_a_time_that_has_no_utc_is_taken(ledger):
 
 # --- counters
 
-few = st.integers(0, 5)
+few = st.integers(0, 3)
 some = st.lists(few, max_size=4)
 
 

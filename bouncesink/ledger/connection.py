@@ -201,7 +201,7 @@ def _translate(error: sqlite3.Error, path: Path) -> LedgerError:
         "check who owns the file and its folder, and whether the disk is read-only",
         sqlite3.SQLITE_PERM: "may not be opened; check who owns the file and its folder",
     }
-    if primary == sqlite3.SQLITE_CANTOPEN:
+    if primary == sqlite3.SQLITE_CANTOPEN or path.is_dir():
         return LedgerError(f"{path}: {_why_not_open(path)}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return LedgerError(f"{path}: {words.get(primary, f'SQLite says: {error} ({name})')}")
