@@ -319,6 +319,16 @@ def test_an_event_without_a_verdict_is_unknown_only_where_a_failure_was_told():
     assert effective(act(Act.CONFIRM, 0), TO_THE_LETTER) is Severity.NONE
 
 
+def test_an_event_that_says_next_to_nothing_folds_too():
+    bare = [
+        Event(str(n), kind, ADDRESS, moment, moment, "test")
+        for n, kind in enumerate((*Kind, *Act))
+        for moment in (DAY0, DAY0.replace(tzinfo=None))
+    ]
+    for policy in (CAREFUL, TO_THE_LETTER):
+        assert folded(*bare, policy=policy, require=None).bounce_count == 0
+
+
 @pytest.mark.parametrize(
     "claimed",
     [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC), datetime(1970, 1, 1)],

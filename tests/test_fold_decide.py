@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bouncesink.config import Policy
 from bouncesink.fold import contain, decide, fold
-from bouncesink.fold.intentions import DOUBTFUL_FLOOD, OPEN_REVIEWS
+from bouncesink.fold.intentions import DOUBTFUL_FLOOD, OPEN_DOUBTFUL, OPEN_REVIEWS
 from bouncesink.model import (
     Act,
     Action,
@@ -230,13 +230,19 @@ def test_many_addresses_under_attack_are_one_item_and_one_alert_a_day():
         for n in range(300)
         for action in called_for(bounce(f"x{n}", trust=TrustLevel.DOUBTFUL))
     ]
-    assert contain(new, OPEN_REVIEWS - 1, NOW) == tuple(new)
-    held = contain(new, OPEN_REVIEWS, NOW)
+    assert contain(new, OPEN_DOUBTFUL - 1, NOW) == tuple(new)
+    held = contain(new, OPEN_DOUBTFUL, NOW)
     assert kinds(held) == ["alert", "review"]
     assert {a.payload["why"] for a in held} == {"doubtful"}
-    assert contain(new, OPEN_REVIEWS, NOW) == held
-    tomorrow = contain(new, OPEN_REVIEWS, NOW + timedelta(days=1))
+    assert contain(new, OPEN_DOUBTFUL, NOW) == held
+    tomorrow = contain(new, OPEN_DOUBTFUL, NOW + timedelta(days=1))
     assert {a.key for a in tomorrow}.isdisjoint(a.key for a in held)
+
+
+def test_a_flood_of_forgeries_does_not_hide_what_is_trusted():
+    unknown = called_for(bounce("u", Category.UNKNOWN))
+    assert contain(unknown, OPEN_REVIEWS - 1, NOW) == unknown
+    assert kinds(contain(unknown, OPEN_REVIEWS, NOW)) == ["alert", "review"]
 
 
 def test_a_flood_holds_back_reviews_only():

@@ -39,8 +39,11 @@ from bouncesink.model import (
 DOUBTFUL_FLOOD = 5
 """More doubtful events than this about one address are one review item and an alert."""
 
-OPEN_REVIEWS = 200
-"""With this many open review items, new ones of each sort are one item a day: see `contain`."""
+OPEN_DOUBTFUL = 200
+"""With this many open review items, new doubtful ones are one item a day: see `contain`."""
+
+OPEN_REVIEWS = 2000
+"""With this many, so are all new ones. Far apart: else whoever forges bounces hides real ones."""
 
 _EXCERPT = 300
 _FIRST = frozenset(
@@ -81,17 +84,16 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
 def contain(actions: Sequence[Action], open_reviews: int, now: datetime) -> tuple[Action, ...]:
     """Hold back a flood over many addresses: the engine passes new actions through here.
 
-    From `OPEN_REVIEWS` open items on, each sort of review (`why`) is one item and one alert a day.
-    What they stand for is not lost: it is in the events, and called for again at the next refold.
+    Past the limits each sort of review (`why`) is one item and one alert a day. What they stand
+    for is not lost: it is in the events, and called for again when the address is folded again.
     """
-    if open_reviews < OPEN_REVIEWS:
-        return tuple(actions)
     kept: dict[str, Action] = {}
     for action in actions:
-        if action.kind is not ActionKind.REVIEW:
+        why = action.payload.get("why", "unknown")
+        limit = OPEN_DOUBTFUL if why == "doubtful" else OPEN_REVIEWS
+        if action.kind is not ActionKind.REVIEW or open_reviews < limit:
             kept[action.key] = action
             continue
-        why = action.payload.get("why", "unknown")
         name = f"flood:{why}:{now.date().isoformat()}"
         payload = {"why": why, "flood": "true", "priority": action.payload.get("priority", "2")}
         for kind in (ActionKind.REVIEW, ActionKind.ALERT):
