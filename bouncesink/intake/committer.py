@@ -5,6 +5,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +18,9 @@ log = structlog.get_logger()
 
 MAX_WAITING = 64_000_000
 """Octets that may wait for the disk before `submit` holds its callers back."""
+
+PATIENCE = 10.0
+"""Seconds that a close waits for the disk, or for another process that holds the ledger."""
 
 OVERHEAD = 1024
 """Octets that an arrival costs beside its content, roughly."""
@@ -70,13 +74,17 @@ class Committer:
         self._jobs.put(job)
         await job.done
 
-    async def close(self) -> None:
-        """Commit what was submitted, then end the thread and close its ledger."""
+    async def close(self, patience: float = PATIENCE) -> None:
+        """Commit what was submitted, then end the thread and close its ledger.
+
+        After `patience` seconds the thread is left to itself; it does not outlive the process.
+        """
         if not self._closing:
             self._closing = True
             self._let_in()
             self._jobs.put(None)
-        await asyncio.shield(self._stopped)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._stopped), patience)
 
     async def _wait_for_room(self, size: int) -> None:
         while self._waiting and self._waiting + size > self._max_waiting and not self._closing:
