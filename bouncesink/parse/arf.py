@@ -1,4 +1,4 @@
-"""PURE. Complaints: the Abuse Reporting Format (RFC 5965), and Microsoft's reports without its fields.
+"""PURE. Complaints: the Abuse Reporting Format (RFC 5965), and those that leave its fields out.
 
 Providers strip what would name the person who complained. In order: Original-Rcpt-To and
 Removal-Recipient, X-HmXmrOriginalRecipient of the returned message (Outlook.com's JMRP), its one

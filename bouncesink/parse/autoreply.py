@@ -7,7 +7,7 @@ NAME = "auto-reply"
 
 
 def recognize(message: Message) -> Found | None:
-    """Try the standard's receipts by type, then challenges, as they also call themselves replies."""
+    """Try receipts by their type, then challenges, which also call themselves replies."""
     return (
         disposition.recognize(message)
         or challenge.recognize(message)

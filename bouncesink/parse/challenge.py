@@ -17,19 +17,23 @@ _SENDER = re.compile(
 )
 _WORDS = re.compile(
     r"(?:please |simply |just )?(?:click|reply|respond)[^.]{0,200}"
-    r"(?:verify|prove|confirm)[^.]{0,80}(?:you are (?:a )?(?:human|person|real)|your (?:e-?mail|message)|yourself)"
+    r"(?:verify|prove|confirm)[^.]{0,80}(?:you are (?:a )?(?:human|person|real)|your (?:e-?mail"
+    r"|message)|yourself)"
     r"|(?:your|this) (?:message|e-?mail) (?:is|was|has been) (?:being )?held[^.]{0,200}"
     r"(?:confirm|verif|authori|approv|challenge)"
     r"|to (?:verify|prove|confirm) (?:that )?(?:you are (?:a )?(?:human|person|real)"
     r"|your message is not (?:junk|spam))|one[- ]time (?:verification|confirmation)"
-    r"|(?:confirm|release)[^.]{0,60}(?:so that )?your (?:message|e-?mail)[^.]{0,60}(?:delivered|inbox)"
+    r"|(?:confirm|release)[^.]{0,60}(?:so that )?your (?:message|e-?mail)[^.]{0,60}(?:delivered"
+    r"|inbox)"
     r"|(?:bestätigen sie|um sicherzustellen)[^.]{0,120}(?:kein spam|mensch|absender)"
-    r"|(?:pour|afin de)[^.]{0,80}(?:prouver|confirmer|valider)[^.]{0,80}(?:humain|expéditeur|message)"
+    r"|(?:pour|afin de)[^.]{0,80}(?:prouver|confirmer|valider)[^.]{0,80}(?:humain|expéditeur"
+    r"|message)"
     r"|(?:confirme|verifique)[^.]{0,80}(?:humano|persona|remitente)",
     re.IGNORECASE,
 )
 _AUTHENTICATE = re.compile(
-    r"\b(?:challenge|verification (?:required|needed)|please (?:verify|confirm)|confirm(?:ation)? (?:required|needed|your)"
+    r"\b(?:challenge|verification (?:required|needed)|please (?:verify|confirm)"
+    r"|confirm(?:ation)? (?:required|needed|your)"
     r"|verify your (?:message|e-?mail)|authenticat)",
     re.IGNORECASE,
 )

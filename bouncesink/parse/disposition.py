@@ -12,7 +12,8 @@ from bouncesink.parse.message import Found, Message
 _TYPE = "disposition-notification"
 _SUBJECT = re.compile(
     r"\s*(?:read|not read|gelesen|ungelesen|lu|non lu|leído|no leído|letto|não lida|lida"
-    r"|return receipt|read receipt|lesebestätigung|empfangsbestätigung|accusé de (?:lecture|réception)"
+    r"|return receipt|read receipt|lesebestätigung|empfangsbestätigung|accusé de (?:lecture"
+    r"|réception)"
     r"|confirmación de lectura|conferma di lettura|開封済み|開封確認|прочитано|已读|已讀)"
     r"[ \t]*(?:\(displayed\))?[ \t]*[:：\-]",
     re.IGNORECASE,

@@ -15,15 +15,18 @@ MAX_TEXT = 8000
 _SUBJECT = re.compile(
     r"\W*(?:auto(?:matic)?[- ]?(?:matische[rs]? )?(?:reply|response|respond|answer|antwort)"
     r"|auto:|automatic (?:e-?mail )?(?:re|reply)\b|auto-?re(?:ply)?:|out of (?:the )?office"
-    r"|out[- ]of[- ]office|ooo\b|away (?:from|until)|on (?:vacation|holiday|leave)|vacation (?:reply|notice)"
+    r"|out[- ]of[- ]office|ooo\b|away (?:from|until)|on (?:vacation|holiday|leave)"
+    r"|vacation (?:reply|notice)"
     r"|i(?:'m| am) (?:away|out of|on (?:vacation|holiday|leave))|not in (?:the )?office"
     r"|no longer (?:with|at|employed)|automatische (?:antwort|reaktion)|abwesen|urlaub"
     r"|nicht im (?:büro|haus)|réponse automatique|réponse d.absence|absence|absent du bureau"
-    r"|en congés?|respuesta automática|fuera de (?:la )?oficina|risposta automatica|fuori (?:ufficio|sede)"
+    r"|en congés?|respuesta automática|fuera de (?:la )?oficina|risposta automatica"
+    r"|fuori (?:ufficio|sede)"
     r"|assente|resposta automática|fora do escritório|ausência|automatisch antwoord|afwezig"
     r"|autosvar|automatiskt svar|automatisk svar|frånvaro|automaattinen vastaus|poissa"
     r"|automatická odpov|autoodpowied|automatyczna odpowied|nieobecno|automatikus válasz"
-    r"|otomatik yanıt|автоответ|автоматический ответ|自動(?:応答|返信)|不在|自动(?:答复|回复)|自動回覆"
+    r"|otomatik yanıt|автоответ|автоматический ответ|自動(?:応答|返信)|不在|自动(?:答复|回复)"
+    r"|自動回覆"
     r"|자동 ?(?:회신|응답))",
     re.IGNORECASE,
 )
@@ -72,15 +75,18 @@ def _is_automatic(message: Message) -> bool:
 
 _GONE = re.compile(
     r"no longer (?:with|work|employ|at |part of|available|monitor|in use|use|valid|active)"
-    r"|(?:has|have) (?:left|departed|moved on)|left (?:the )?(?:company|organi[sz]ation)|has retired"
+    r"|(?:has|have) (?:left|departed|moved on)|left (?:the )?(?:company|organi[sz]ation)"
+    r"|has retired"
     r"|(?:have|has) (?:a )?(?:new|changed)|(?:new|changed|updated?) (?:my )?e-?mail|new address"
     r"|(?:address|mailbox|account) (?:has|is) (?:been )?(?:chang|clos|disabl|discontinu|inactive)"
     r"|nicht mehr|ausgeschieden|verlassen|neue (?:e-?)?mail|neue adresse|z?u?künftig|ab sofort"
-    r"|ne (?:fait|fais|travaille|suis|est) plus|(?:a|ai) quitté|nouvelle adresse|dorénavant|désormais"
+    r"|ne (?:fait|fais|travaille|suis|est) plus|(?:a|ai) quitté|nouvelle adresse|dorénavant"
+    r"|désormais"
     r"|ya no (?:trabaj|forma|est|labora)|nuev[ao] (?:direcci|correo|e-?mail)|dej[óo] de"
     r"|non (?:lavora|fa|è) più|nuovo indirizzo|não (?:trabalha|faz|está) mais|já não|novo e-?mail"
     r"|niet (?:meer|langer) (?:werk|in dienst)|nieuw e-?mail|slutat|ny e-?post|fratrådt"
-    r"|больше не (?:работа|использ)|уволи|新しい(?:メール)?アドレス|アドレス.{0,10}変更|退職|異動|已离职|已離職",
+    r"|больше не (?:работа|использ)|уволи|新しい(?:メール)?アドレス|アドレス.{0,10}変更"
+    r"|退職|異動|已离职|已離職",
     re.IGNORECASE,
 )
 
@@ -94,7 +100,7 @@ def _alternative(message: Message) -> str | None:
     ours = {each.lower() for each in ADDRESS.findall(message.headers.get("to") or "")}
     old = {each.lower() for each in ADDRESS.findall(message.from_)}
     for found in ADDRESS.findall(text)[:50]:
-        address = found.strip("*_'").lower()
-        if address not in ours | old:
-            return found.strip("*_'")
+        address: str = found.strip("*_'")
+        if address.lower() not in ours | old:
+            return address
     return None

@@ -3,7 +3,8 @@
 Each says no by a look at its opening words, so the order matters only where one's words are part
 of another's:
 - fields of the standard are worth more than any words;
-- systems that borrow Exim's opening words, or qmail's, or Gmail's, go before the one they borrow from;
+- systems that borrow Exim's opening words, or qmail's, or Gmail's, go before the one
+  they borrow from;
 - a transcript under dashed titles can stand in any bounce, so Sendmail comes after those that own
   their words;
 - sentences and lists that many systems share come late, and the generic one comes last.
@@ -61,8 +62,7 @@ class Recognizer(Protocol):
 
     NAME: str
 
-    @staticmethod
-    def recognize(message: Message) -> Found | None: ...
+    def recognize(self, message: Message) -> Found | None: ...
 
 
 RECOGNIZERS: tuple[Recognizer, ...] = (

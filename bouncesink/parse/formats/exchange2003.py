@@ -21,8 +21,10 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _HEAD = re.compile(
-    r"^[ \t'\"]{0,12}(?P<address>[^\s<>'\"@]{1,256}@[^\s<>'\"]{1,255})['\"]? (?:on|am|le|el|il|op) (?=\S)"
-    r"|^[ \t]{0,12}c=[^\n]{0,300}?smtp=(?P<x400>[^\s;]{1,256}(?:@|\(a\))[^\s;]{1,255});?[^\n]{0,60}",
+    r"^[ \t'\"]{0,12}(?P<address>[^\s<>'\"@]{1,256}@[^\s<>'\"]{1,255})['\"]? (?:on|am|le|el|il"
+    r"|op) (?=\S)"
+    r"|^[ \t]{0,12}c=[^\n]{0,300}?smtp=(?P<x400>[^\s;]{1,256}(?:@"
+    r"|\(a\))[^\s;]{1,255});?[^\n]{0,60}",
     re.IGNORECASE | re.MULTILINE,
 )
 _DATE = re.compile(r"^[^\n]{0,60}\n")

@@ -11,7 +11,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "fml"
 
 _ALERT = re.compile(
-    r"^((?:duplicated message-id|loop(?:ed)? (?:back )?(?:mail|alert)|security alert|(?:your )?mail (?:is )?rejected)"
+    r"^((?:duplicated message-id|loop(?:ed)? (?:back )?(?:mail|alert)|security alert"
+    r"|(?:your )?mail (?:is )?rejected)"
     r"[^\n<]{0,120}<([^<>\n]{3,400})>[^\n]{0,200})",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -26,11 +26,16 @@ from bouncesink.parse.reports import ADDRESS
 NAME = "generic"
 
 _FAILURE = re.compile(
-    r"(?:could ?not|couldn't|cannot|can't|unable to|not been|was not|wasn't|failed to|impossible to) (?:be )?"
-    r"(?:deliver|reach|send|sent|accept|find|found)|undeliver|unzustellbar|delivery (?:has )?fail|failed permanently"
-    r"|permanent (?:fatal )?error|mailbox (?:is )?(?:full|unavailable|not found)|user unknown|unknown user"
-    r"|no such (?:user|mailbox|recipient)|not (?:a )?(?:known|valid) (?:user|address)|does ?n.t exist|does not exist"
-    r"|returned to (?:sender|you)|bounced|nicht zugestellt|non remis|pas pu être|no (?:se )?(?:pudo|ha podido)"
+    r"(?:could ?not|couldn't|cannot|can't|unable to|not been|was not|wasn't|failed to"
+    r"|impossible to) (?:be )?"
+    r"(?:deliver|reach|send|sent|accept|find|found)|undeliver|unzustellbar|delivery (?:has )?fail"
+    r"|failed permanently"
+    r"|permanent (?:fatal )?error|mailbox (?:is )?(?:full|unavailable|not found)|user unknown"
+    r"|unknown user"
+    r"|no such (?:user|mailbox|recipient)|not (?:a )?(?:known|valid) (?:user|address)"
+    r"|does ?n.t exist|does not exist"
+    r"|returned to (?:sender|you)|bounced|nicht zugestellt|non remis|pas pu être"
+    r"|no (?:se )?(?:pudo|ha podido)"
     r"|できませんでした|届けできません|не (?:может|удалось|было) ",
     re.IGNORECASE,
 )
@@ -40,7 +45,8 @@ _REPLY_LINE = re.compile(
     re.MULTILINE,
 )
 _HELP = re.compile(
-    r"(?:contact|support|help|assistance|postmaster|e-?mail us|write to|send (?:mail|e-?mail) to|forward|"
+    r"(?:contact|support|help|assistance|postmaster|e-?mail us|write to|send (?:mail|e-?mail) to"
+    r"|forward|"
     r"mailto:|https?:|from:|sender|reply-?to|message-id|wenden sie|kontakt|contactez)[^\n]{0,60}$",
     re.IGNORECASE,
 )
@@ -69,7 +75,7 @@ def recognize(message: Message) -> Found | None:
 
 
 def _strangers(message: Message, text: str) -> list[str]:
-    """Give the addresses in a text that are neither the sender's of this mail nor its receiver's."""
+    """Give the addresses in a text that are neither this mail's sender's nor its receiver's."""
     known = {
         each.lower()
         for name in ("from", "to", "reply-to", "delivered-to", "return-path", "x-original-to")

@@ -10,6 +10,7 @@ import re
 
 from bouncesink.model import DsnAction
 from bouncesink.parse.formats.reading import (
+    MAX_INTRO,
     Entry,
     action_in,
     cut,
@@ -23,6 +24,7 @@ from bouncesink.parse.message import Found, Message
 NAME = "gmail"
 
 _SENDER = re.compile(r"mailer-daemon@(?:googlemail|gmail|google)\.com", re.IGNORECASE)
+_TITLE = re.compile(r"^technical details of \w{1,20} failure:", re.IGNORECASE | re.MULTILINE)
 _LISTING = re.compile(
     r"^delivery to the following recipients? (?:failed(?: permanently)?|has been delayed)[:.]",
     re.IGNORECASE | re.MULTILINE,
@@ -39,23 +41,26 @@ RETURNED = re.compile(
 )
 _TOLD = re.compile(
     r"(?:wasn'?t delivered to|(?:problem|trouble) delivering (?:your message|it) to|delivered to"
-    r"|zugestellt an|nachricht an|remis à|message (?:à|n'a pas pu être remis à)|entregado? (?:a|para)"
+    r"|zugestellt an|nachricht an|remis à|message (?:à|n'a pas pu être remis à)|entregado? (?:a"
+    r"|para)"
     r"|consegnat[oa] a)\s+(\S{3,320})",
     re.IGNORECASE,
 )
 _RESPONSE = re.compile(
-    r"^[^\n]{3,80}[:：][ \t]*\n\s*((?:\W{0,3}[245]\d\d[ -]|Unspecified Error)[^\n]*(?:\n[^\n]+){0,8})",
+    r"^[^\n]{3,80}[:：][ \t]*\n\s*((?:\W{0,3}[245]\d\d[ -]"
+    r"|Unspecified Error)[^\n]*(?:\n[^\n]+){0,8})",
     re.MULTILINE,
 )
 _DELAY = re.compile(r"\(delay\)|incomplete|verzöger|retard|retras|遅延|temporary", re.IGNORECASE)
 
 
 def recognize(message: Message) -> Found | None:
-    listing = read_list(message, NAME, _LISTING, _DETAILS, RETURNED)
-    if listing is not None:
-        return listing
-    if not _SENDER.search(message.from_):
+    ours = _SENDER.search(message.from_) is not None
+    if not ours and _TITLE.search(message.text, 0, MAX_INTRO) is None:
         return None
+    listing = read_list(message, NAME, _LISTING, _DETAILS, RETURNED)
+    if listing is not None or not ours:
+        return listing
     notice, returned = cut(message.text, RETURNED)
     addresses = failed_recipients(message) or _named(notice)
     if not addresses:

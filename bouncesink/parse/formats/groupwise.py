@@ -12,8 +12,10 @@ from bouncesink.parse.message import Found, Message
 NAME = "groupwise"
 
 _OPENING = re.compile(
-    r"^(?:the )?(?:attached )?(?:message|mail)(?: that)?(?: you sent)? (?:was|is) undeliverable to the following:?"
-    r"|^die (?:von ihnen )?gesendete nachricht konnte (?:an )?folgende[nr]? (?:empfänger )?nicht[^\n]{0,30}:?",
+    r"^(?:the )?(?:attached )?(?:message|mail)(?: that)?(?: you sent)? (?:was"
+    r"|is) undeliverable to the following:?"
+    r"|^die (?:von ihnen )?gesendete nachricht konnte (?:an )?folgende[nr]? (?:empfänger"
+    r" )?nicht[^\n]{0,30}:?",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -13,13 +13,16 @@ NAME = "imail"
 
 _OPENING = re.compile(
     r"^(?:unknown user|invalid final delivery userid|user mailbox exceeds allowed size"
-    r"|undeliverable (?:to|mail)|delivery failed \d{1,3} attempts|unknown host|mailbox (?:full|disabled)"
+    r"|undeliverable (?:to|mail)|delivery failed \d{1,3} attempts|unknown host|mailbox (?:full"
+    r"|disabled)"
     r"|mail server for \S{1,255} is)[ \t]*:?[ \t]",
     re.IGNORECASE | re.MULTILINE,
 )
 _LINE = re.compile(
-    r"^((?:unknown user|invalid final delivery userid|user mailbox exceeds allowed size|undeliverable to"
-    r"|delivery failed \d{1,3} attempts|mailbox (?:full|disabled)):?) +(\S{3,400}@\S{3,255}[^\n]{0,300})$"
+    r"^((?:unknown user|invalid final delivery userid|user mailbox exceeds allowed size"
+    r"|undeliverable to"
+    r"|delivery failed \d{1,3} attempts|mailbox (?:full"
+    r"|disabled)):?) +(\S{3,400}@\S{3,255}[^\n]{0,300})$"
     r"(?:\n(?!\s)[^\n]{3,400}$)?",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -1,7 +1,7 @@
 """Trend Micro InterScan (Messaging Security Suite, eManager, VirusWall).
 
-"Sent <<< RCPT TO:<address>" and "Received >>> 550 ...", or "Unable to deliver message to <address>".
-Public collections.
+"Sent <<< RCPT TO:<address>" and "Received >>> 550 ...", or "Unable to deliver message to
+<address>" (public collections).
 """
 
 import re
@@ -16,7 +16,7 @@ _SESSION = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _UNABLE = re.compile(
-    r"^(?:reason: *)?unable to deliver message to <([^<>\n]{3,400})>([^\n]{0,400})",
+    r"^((?:reason: *)?unable to deliver message to <([^<>\n]{3,400})>[^\n]{0,400})",
     re.IGNORECASE | re.MULTILINE,
 )
 _END = re.compile(r"^\*{4,80} +end of message +\*{4,80}", re.IGNORECASE | re.MULTILINE)
@@ -27,7 +27,8 @@ def recognize(message: Message) -> Found | None:
     if ">>>" not in text and "InterScan" not in text:
         return None
     notice, _ = cut(text, _END)
-    found = _SESSION.findall(notice)[:1000] or _UNABLE.findall(notice)[:1000]
+    found = _SESSION.findall(notice)[:1000]
+    found = found or [(who, said) for said, who in _UNABLE.findall(notice)[:1000]]
     if not found or not from_machine(message):
         return None
     said = [Entry(address, detail) for who, detail in found if (address := tidy(who))]

@@ -15,7 +15,8 @@ _OPENING = re.compile(
     r"^\s*(?:hi\. )?this is the james mail server at", re.IGNORECASE | re.MULTILINE
 )
 _FAILED = re.compile(
-    r"^\s*(?:failed recipient\(s\):|.{0,60}the reason why i was unable to deliver\s+your message\.)",
+    r"^\s*(?:failed recipient\(s\):|.{0,60}the reason why i was unable to deliver\s+your"
+    r" message\.)",
     re.IGNORECASE | re.MULTILINE,
 )
 _ERROR = re.compile(

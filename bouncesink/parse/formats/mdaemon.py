@@ -1,8 +1,8 @@
 """Alt-N MDaemon.
 
-"Failed address: address" under "The attached message had PERMANENT fatal delivery errors!", or "The
-following addresses did NOT receive a copy of your message:", then "> address"; after it "--- Session
-Transcript ---" (help.mdaemon.com, "DSN settings"; public collections).
+"Failed address: address" under "The attached message had PERMANENT fatal delivery errors!", or
+"The following addresses did NOT receive a copy of your message:", then "> address"; after it
+"--- Session Transcript ---" (help.mdaemon.com, "DSN settings"; public collections).
 """
 
 import re
@@ -15,7 +15,8 @@ NAME = "mdaemon"
 
 _FAILED = re.compile(r"^[ \t]*failed address(?:es)?: ?([^\n]{3,400})", re.IGNORECASE | re.MULTILINE)
 _LIST = re.compile(
-    r"^[^\n]{0,40}following addresses? did not receive a copy of your message:?[ \t]*\n((?:[ \t]*(?:>[^\n]*)?\n){1,100})",
+    r"^[^\n]{0,40}following addresses? did not receive a copy of your message:?[ \t]*\n((?:["
+    r" \t]*(?:>[^\n]*)?\n){1,100})",
     re.IGNORECASE | re.MULTILINE,
 )
 _SESSION = re.compile(r"^-{2,4} ?session transcript", re.IGNORECASE | re.MULTILINE)

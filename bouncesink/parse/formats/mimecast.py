@@ -1,7 +1,7 @@
 """Mimecast.
 
-"An email that you attempted to send to the following address could not be delivered:", "-- address",
-"The problem appears to be :", "Additional information follows :" (community.mimecast.com,
+"An email that you attempted to send to the following address could not be delivered:", "-- address"
+and "The problem appears to be :", "Additional information follows :" (community.mimecast.com,
 "Postmaster notifications"; public collections).
 """
 
@@ -13,7 +13,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "mimecast"
 
 _OPENING = re.compile(
-    r"^an email that you attempted to send to the following address(?:es)? could not be delivered:?",
+    r"^an email that you attempted to send to the following address(?:es)? could not be"
+    r" delivered:?",
     re.IGNORECASE | re.MULTILINE,
 )
 _SAID = re.compile(

@@ -12,7 +12,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "mms"
 
 _OPENING = re.compile(
-    r"^(?:message could not be delivered to mobile|error: (?:invalid user address|no valid recipients))",
+    r"^(?:message could not be delivered to mobile|error: (?:invalid user address"
+    r"|no valid recipients))",
     re.IGNORECASE | re.MULTILINE,
 )
 _TO = re.compile(r"^[ \t]*(?:rcpt to|to): ?(\S[^\n]{2,400})", re.IGNORECASE | re.MULTILINE)

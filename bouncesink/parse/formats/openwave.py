@@ -1,4 +1,4 @@
-"""Openwave (Synacor) Email Mx, once InterMail and Netscape Messaging Server: ezweb, au, docomo, Virgin.
+"""Openwave (Synacor) Email Mx, once InterMail and Netscape Messaging Server; ezweb, au, docomo.
 
 Two forms. A reason, then "<address>" on a line of its own ("The user(s) account is disabled.",
 "Each of the following recipients was rejected by a remote mail server."). Or "These recipients of
@@ -24,7 +24,7 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"^[ \t]*(?:could not be delivered to:[ \t]*)?<([^<>\n]{1,320}@[^<>\n]{1,255})>[ \t]*$",
+    r"^[ \t]*(?:could not be delivered to:[ \t]*|smtp )?<([^<>\n]{1,320}@[^<>\n]{1,255})>[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _FATE = re.compile(

@@ -6,7 +6,7 @@ trying" or "delivery delayed; will try again" (SparkPost's PowerMTA user's guide
 
 import re
 
-from bouncesink.model import DsnAction
+from bouncesink.model import DsnAction, Report
 from bouncesink.parse.formats.reading import HEAD, entries, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
@@ -22,7 +22,7 @@ def recognize(message: Message) -> Found | None:
     if parted is None:
         return None
     notice, returned = parted
-    made = []
+    made: list[Report] = []
     for entry in entries(notice, HEAD):
         action = DsnAction.FAILED
         if _DONE.search(entry.detail):

@@ -1,5 +1,7 @@
-"""PURE. What the recognisers share: who may send a bounce, where the returned message starts, and
-reading "<address>: what was said" out of a text.
+"""PURE. What the recognisers share.
+
+Who may send a bounce, where the returned message starts, and how "<address>: what was said" and
+"these failed:" with a list are read out of a text.
 """
 
 import re
@@ -9,7 +11,7 @@ from itertools import islice
 
 from bouncesink.model import DsnAction, Report
 from bouncesink.parse.message import Found, Message
-from bouncesink.parse.reports import ADDRESS, MAX_DIAGNOSTIC, make_report
+from bouncesink.parse.reports import ADDRESS, MAX_DIAGNOSTIC, make_report, reply_code_in
 
 MAX_ENTRIES = 1000
 """Recipients that are read from one text."""
@@ -27,7 +29,8 @@ _FAILURE_SUBJECT = re.compile(
     r"(?:status|fail|problem|error|notif|report|delay|incomplete|impossible)"
     r"|(?:failure|error) (?:notice|deliver|sending)|failed (?:mail|deliver|message)|mail failure"
     r"|delivery(?: has)? fail|(?:warning|could not send|could not deliver|unable to deliver)"
-    r"|(?:mail|message|e-?mail) (?:could not|not|was not|cannot|has not)|mail (?:failed|error|system)"
+    r"|(?:mail|message|e-?mail) (?:could not|not|was not|cannot|has not)|mail (?:failed|error"
+    r"|system)"
     r"|bounced? (?:mail|message)|user unknown|mailbox (?:full|unavailable)|notification d.?[ée]tat"
     r"|unzustellbar|nicht zustellbar|non remis|non distribu|no se (?:puede|pudo) entregar|devuelto"
     r"|mancato recapito|n[ãa]o entregue|onbestelbaar|配信|配達|メール.{0,4}エラー|недоставлен)",
@@ -75,7 +78,8 @@ RETURNED = re.compile(
     r"|(?:(?:here|below|enclosed|following|included|this) is |the following is )?(?:a )?"
     r"(?:copy|headers?|beginning|contents?)(?: of)? (?:the |your )?(?:original |returned )?"
     r"(?:message|e?-?mail)\b[^\n]{0,60}"
-    r"|(?:the )?(?:original|returned|unsent|undelivered|old) (?:message|e?-?mail)(?: text| headers?)?"
+    r"|(?:the )?(?:original|returned|unsent|undelivered|old) (?:message|e?-?mail)(?: text"
+    r"| headers?)?"
     r"(?: (?:is |are )?(?:follow(?:s|ing)?|below|attached|included)[^\n]{0,30})?[ \t]*[.:]?"
     r"|message headers? (?:follows?|below)\b[^\n]{0,20}|your message reads[^\n]{0,30}"
     r"|here is your returned mail[^\n]{0,20}"
@@ -97,7 +101,7 @@ _HEADERS_START = re.compile(
 
 
 def cut(text: str, mark: re.Pattern[str] = RETURNED) -> tuple[str, str]:
-    """Part a text at a mark: what was said before it, and the message that was returned after it."""
+    """Part a text at a mark: what was said, and the message that was returned after it."""
     found = mark.search(text)
     if found is None:
         return text, ""
@@ -120,12 +124,12 @@ class Entry:
 
 
 def entries(text: str, head: re.Pattern[str]) -> list[Entry]:
-    """Read a text of which each recipient's passage starts with `head`, whose group has the address."""
+    """Read a text where each recipient's passage starts with `head`, which captures the address."""
     heads = list(islice(head.finditer(text), MAX_ENTRIES))
-    ends = [each.start() for each in heads[1:]] + [len(text)]
+    ends = [*(each.start() for each in heads[1:]), len(text)]
     return [
         Entry(address, text[each.end() : end][:MAX_DIAGNOSTIC])
-        for each, end in zip(heads, ends, strict=True)
+        for each, end in zip(heads, ends, strict=False)
         if (address := tidy(next(filter(None, each.groups()), "")))
     ]
 
@@ -160,7 +164,8 @@ _REMOTE = re.compile(
     r"|\btalking to \[?([\w.:-]{3,255}?)\.?\]?:?(?=[\s:]|$)"
     r"|\bby ([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\.? \[[\d.:a-fA-F]+\]"
     r"|(?:^|\s)([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\.?[ ]?\[[\d.:a-fA-F]{3,45}\]"
-    r"|\b(?:remote host|server|remote server|giving up on|serveur|servidor) \[?([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\b"
+    r"|\b(?:remote host|server|remote server|giving up on|serveur"
+    r"|servidor) \[?([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})\b"
     r"|(?:^|\s)((?:\d{1,3}\.){3}\d{1,3}) (?:does not like|failed|said)",
     re.IGNORECASE,
 )
@@ -183,13 +188,14 @@ def reports(
     """Make a report of each entry, once an address; `detail` stands in where an entry has none."""
     made: dict[str, Report] = {}
     for entry in found:
-        text = flat(entry.detail) or flat(detail)
+        text = (flat(entry.detail) or flat(detail)).strip(" -=*]")
         report = make_report(
             entry.address,
             name,
             diagnostic=text,
             action=action,
             status=status,
+            reply_code=_code_in(text),
             original_recipient=entry.expanded_from,
             remote_mta=remote_in(text),
         )
@@ -197,6 +203,17 @@ def reports(
         if known is None or (not known.diagnostic and report.diagnostic):
             made[report.recipient.lower()] = report
     return tuple(made.values())
+
+
+_CODE = re.compile(r"(?:^|code ?[:=]? ?|said: )([45][0-5]\d)(?=[:,.;]|$)", re.IGNORECASE)
+
+
+def _code_in(text: str) -> int | None:
+    """Find a reply code that punctuation follows, where none stands as RFC 5321 has it."""
+    code = reply_code_in(text)
+    if code is None and (found := _CODE.search(text)):
+        code = int(found[1])
+    return code
 
 
 _WARNING = re.compile(
@@ -210,7 +227,8 @@ _WARNING = re.compile(
     re.IGNORECASE,
 )
 _GIVEN_UP = re.compile(
-    r"not going to try again|(?:have|has|'ve) given up|giving up|no further|permanent(?:ly)?|could not be delivered\."
+    r"not going to try again|(?:have|has|'ve) given up|giving up|no further|permanent(?:ly)?"
+    r"|could not be delivered\."
     r"|has failed|failed permanently",
     re.IGNORECASE,
 )
@@ -227,7 +245,7 @@ def action_in(text: str) -> DsnAction:
 
 
 def failed_recipients(message: Message) -> list[str]:
-    """The addresses of X-Failed-Recipients, which Exim and Gmail write."""
+    """Give the addresses of X-Failed-Recipients, which Exim and Gmail write."""
     return [
         entry.address
         for value in message.headers.all("x-failed-recipients")
@@ -262,7 +280,7 @@ def read_blocks(
     head: re.Pattern[str] = HEAD,
     mark: re.Pattern[str] = RETURNED,
 ) -> Found | None:
-    """Read the commonest shape: opening words, then a passage a recipient that starts with `head`."""
+    """Read the commonest shape: opening words, then a passage a recipient, starting with `head`."""
     parted = notice_of(message, opening, mark)
     if parted is None:
         return None
@@ -274,7 +292,8 @@ def read_blocks(
 
 
 _LIST_LINE = re.compile(
-    r"[ \t*•·>|–-]{0,16}(?:\d{1,3}[.)] ?)?(?P<who>(?:\"[^\"\n]{0,80}\" )?[<\"'(\[]?[^\s<>\"'()\[\],;]{1,256}@"
+    r"[ \t*•·>|–-]{0,16}(?:\d{1,3}[.)] ?)?(?P<who>(?:\"[^\"\n]{0,80}\""
+    r" )?[<\"'(\[]?[^\s<>\"'()\[\],;]{1,256}@"
     r"[^\s<>\"'()\[\],;:]{1,255}[>\"')\]]?)(?P<rest>[^\n]{0,600})"
 )
 _NO_LIST = re.compile(r"[ \t]*(?:\S+[ \t]+){4}\S")
@@ -300,12 +319,13 @@ def _starts_with(line: str, address: str) -> bool:
     return not _NO_LIST.match(line[: line.find(address)] + "x")
 
 
-def read_list(
+def read_list(  # noqa: PLR0913  a shape has these marks
     message: Message,
     name: str,
     opening: re.Pattern[str],
     said: re.Pattern[str] | None = None,
     mark: re.Pattern[str] = RETURNED,
+    *,
     action: DsnAction | None = None,
 ) -> Found | None:
     """Read the other common shape: opening words, a list of addresses, then one reason for all.

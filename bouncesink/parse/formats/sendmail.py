@@ -10,7 +10,14 @@ import re
 from collections.abc import Iterator
 
 from bouncesink.model import DsnAction, Report
-from bouncesink.parse.formats.reading import MAX_ENTRIES, Entry, from_machine, reports, tidy
+from bouncesink.parse.formats.reading import (
+    MAX_ENTRIES,
+    Entry,
+    from_machine,
+    leading_list,
+    reports,
+    tidy,
+)
 from bouncesink.parse.message import Found, Message, header_section
 
 NAME = "sendmail"
@@ -70,14 +77,15 @@ def recognize(message: Message) -> Found | None:
             made += _listed(body, talk, delayed=whole_warning or bool(_TRANSIENT.search(title)))
     if not listings:
         action = DsnAction.DELAYED if whole_warning else DsnAction.FAILED
-        made += reports(talk.failed() or _by_host(transcript, returned), NAME, action)
+        found = talk.failed() or leading_list(transcript)[0] or _by_host(transcript, returned)
+        made += reports(found, NAME, action)
     return Found(tuple(made), returned_text=returned.lstrip()) if made else None
 
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:
     titles = list(_TITLE.finditer(text))[:50]
-    ends = [each.start() for each in titles[1:]] + [len(text)]
-    for each, end in zip(titles, ends, strict=True):
+    ends = [*(each.start() for each in titles[1:]), len(text)]
+    for each, end in zip(titles, ends, strict=False):
         if _RETURNED.search(each["title"]) and not _LISTING.search(each["title"]):
             end = len(text)  # noqa: PLW2901  what is returned may have titles of its own
         yield each["title"], text[each.end() : end]
@@ -85,9 +93,9 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
 
 def _listed(body: str, talk: "_Transcript", *, delayed: bool) -> list[Report]:
     heads = list(_LISTED.finditer(body))[:MAX_ENTRIES]
-    ends = [each.start() for each in heads[1:]] + [len(body)]
+    ends = [*(each.start() for each in heads[1:]), len(body)]
     made: list[Report] = []
-    for head, end in zip(heads, ends, strict=True):
+    for head, end in zip(heads, ends, strict=False):
         said = body[head.end() : end]
         parent = _EXPANDED.search(said)
         alias = tidy(parent[1]) if parent else None
@@ -106,7 +114,8 @@ def _listed(body: str, talk: "_Transcript", *, delayed: bool) -> list[Report]:
 
 
 _REPLY_LINE = re.compile(
-    r"^[ \t]*([245]\d\d[ \t-](?:[245]\.\d{1,3}\.\d{1,3}[ \t]+)?<?(?P<address>[^\s<>]{1,256}@[^\s<>]{1,255}?)"
+    r"^[ \t]*([245]\d\d[ \t-](?:[245]\.\d{1,3}\.\d{1,3}["
+    r" \t]+)?<?(?P<address>[^\s<>]{1,256}@[^\s<>]{1,255}?)"
     r">?(?:\.\.\.|:)[ \t]*[^\n]{0,600})$",
     re.MULTILINE,
 )
@@ -139,7 +148,7 @@ class _Transcript:
         return self._at_host(replies[-1]) if replies else self.text.strip()[:600]
 
     def failed(self) -> list[Entry]:
-        """The addresses that a reply of the server was about."""
+        """Give the addresses that a reply of the server was about."""
         return [
             Entry(found["address"], self.about(found["address"]))
             for found in list(_REPLY_LINE.finditer(self.text))[:MAX_ENTRIES]

@@ -16,29 +16,81 @@ _WHO = (
 )
 _SENTENCES = (
     r"unable to deliver (?:your |the |this )?(?:message|mail|e-?mail)(?: addressed)? to:?\s+<WHO>",
-    r"(?:could|can) ?not (?:be )?deliver(?:ed)? (?:your |the |this )?(?:message|mail|e-?mail)?\s*(?:addressed )?to:?\s+<WHO>",
-    r"^(?:your|the) (?:message|mail|e-?mail)(?: sent)?(?: addressed)? to:?\s+<WHO>[^\n]{0,10}\s+(?:could not|couldn't|was not|wasn't|cannot|has not|was (?:blocked|rejected|returned|refused|not|automatically|considered)|has been (?:blocked|rejected|returned))",
-    r"(?:following|these) (?:recipients?|addresses)(?:\(s\))? (?:returned|had|have) (?:permanent|fatal|delivery) errors?:\s+<WHO>",
-    r"^(?:addressed to|intended recipient|undeliverable address|failed address|failed recipients?|error-for|bad recipient|undelivered to|delivery failed|delivery failure|failed to deliver to|failed delivery to|message to|mail to|rejected recipient|invalid recipient|unknown recipient|no such (?:user|recipient))[ \t]*:\s{0,4}<WHO>",
+    (
+        r"(?:could|can) ?not (?:be )?deliver(?:ed)? (?:your |the |this )?(?:message|mail"
+        r"|e-?mail)?\s*(?:addressed )?to:?\s+<WHO>"
+    ),
+    (
+        r"^(?:your|the) (?:message|mail|e-?mail)(?: sent)?(?: addressed)?"
+        r" to:?\s+<WHO>[^\n]{0,10}\s+(?:could not|couldn't|was not|wasn't|cannot|has not"
+        r"|was (?:blocked|rejected|returned|refused|not|automatically|considered)"
+        r"|has been (?:blocked"
+        r"|rejected|returned))"
+    ),
+    (
+        r"(?:following|these) (?:recipients?|addresses)(?:\(s\))? (?:returned|had|have)"
+        r" (?:permanent"
+        r"|fatal|delivery) errors?:\s+<WHO>"
+    ),
+    (
+        r"^(?:addressed to|intended recipient|undeliverable address|failed address"
+        r"|failed recipients?"
+        r"|error-for|bad recipient|undelivered to|delivery failed|delivery failure"
+        r"|failed to deliver to|failed delivery to|message to|mail to|rejected recipient"
+        r"|invalid recipient|unknown recipient|no such (?:user|recipient))[ \t]*:\s{0,4}<WHO>"
+    ),
     r"user'?s mailbox is full:\s+<WHO>",
     r"(?:was|were|been) addressed to\s+<WHO>",
-    r"delivery to (?:the (?:following )?(?:address|recipients?|mailbox))?:?\s{0,6}<WHO>[^\n]{0,10} (?:has )?(?:failed|was|is not|could not)",
-    r"(?:message|mail|e-?mail) (?:could not|couldn't|can't|cannot) be (?:delivered|sent) to:?\s+(?:the (?:following )?(?:user|recipient|address)(?:\(s\)|e?s)?:?\s+)?<WHO>",
-    r"(?:the )?(?:user|recipient|mailbox|account|address|e-?mail address),?:?\s+<WHO>[^\n]{0,6}\s*,? (?:is (?:not|no longer|unknown|invalid|full|over|disabled|inactive)|does not exist|doesn't exist|was not found|could not be found|unknown|is a non)",
-    r"(?:no|there is no) (?:such )?(?:user|mailbox|account|recipient)(?: here)?(?: (?:named?|called|with (?:the )?address))?:?\s+<WHO>",
-    r"(?:ihre|die) (?:nachricht|e-?mail|mail) (?:an|fuer|für)\s+<WHO>[^\n]{0,12}\s+(?:konnte|wurde|kann) nicht",
-    r"(?:konnte|kann) (?:nicht )?an (?:den |die )?(?:folgenden? )?(?:empfänger|adresse)?:?\s*<WHO>[^\n]{0,6}(?:\s+nicht)?\s+(?:zugestellt|ausgeliefert|gesendet)",
-    r"(?:votre|le) (?:message|courriel|e-?mail|mail) (?:à|pour|destiné à)\s+<WHO>[^\n]{0,12}\s+n'a (?:pas )?pu",
-    r"(?:n'a|n'ont) (?:pas )?pu être (?:remis|envoyé|délivré|distribué)e?s?(?: à| au destinataire)?(?: suivant)?[ \t]*:?\s+<WHO>",
-    r"(?:su|el) (?:mensaje|correo)(?: enviado)? (?:a|para)\s+<WHO>[^\n]{0,12}\s+no (?:pudo|ha podido|se pudo|fue)",
-    r"no (?:se )?(?:pudo|ha podido|fue posible) (?:ser )?entreg(?:ar|ado)[^\n:]{0,60}(?:a|para|:)\s+<WHO>",
+    (
+        r"delivery to (?:the (?:following )?(?:address|recipients?"
+        r"|mailbox))?:?\s{0,6}<WHO>[^\n]{0,10} (?:has )?(?:failed|was|is not|could not)"
+    ),
+    (
+        r"(?:message|mail|e-?mail) (?:could not|couldn't|can't|cannot) be (?:delivered"
+        r"|sent) to:?\s+(?:the (?:following )?(?:user|recipient|address)(?:\(s\)|e?s)?:?\s+)?<WHO>"
+    ),
+    (
+        r"(?:the )?(?:user|recipient|mailbox|account|address"
+        r"|e-?mail address),?:?\s+<WHO>[^\n]{0,6}\s*,? (?:is (?:not|no longer|unknown|invalid|full"
+        r"|over|disabled|inactive)|does not exist|doesn't exist|was not found|could not be found"
+        r"|unknown|is a non)"
+    ),
+    (
+        r"(?:no|there is no) (?:such )?(?:user|mailbox|account|recipient)(?: here)?(?: (?:named?"
+        r"|called|with (?:the )?address))?:?\s+<WHO>"
+    ),
+    (
+        r"(?:ihre|die) (?:nachricht|e-?mail|mail) (?:an|fuer|für)\s+<WHO>[^\n]{0,12}\s+(?:konnte"
+        r"|wurde|kann) nicht"
+    ),
+    (
+        r"(?:konnte|kann) (?:nicht )?an (?:den |die )?(?:folgenden? )?(?:empfänger"
+        r"|adresse)?:?\s*<WHO>[^\n]{0,6}(?:\s+nicht)?\s+(?:zugestellt|ausgeliefert|gesendet)"
+    ),
+    (
+        r"(?:votre|le) (?:message|courriel|e-?mail|mail) (?:à|pour"
+        r"|destiné à)\s+<WHO>[^\n]{0,12}\s+n'a (?:pas )?pu"
+    ),
+    (
+        r"(?:n'a|n'ont) (?:pas )?pu être (?:remis|envoyé|délivré|distribué)e?s?(?: à"
+        r"| au destinataire)?(?: suivant)?[ \t]*:?\s+<WHO>"
+    ),
+    (
+        r"(?:su|el) (?:mensaje|correo)(?: enviado)? (?:a|para)\s+<WHO>[^\n]{0,12}\s+no (?:pudo"
+        r"|ha podido|se pudo|fue)"
+    ),
+    (
+        r"no (?:se )?(?:pudo|ha podido|fue posible) (?:ser )?entreg(?:ar|ado)[^\n:]{0,60}(?:a|para"
+        r"|:)\s+<WHO>"
+    ),
 )
 _PATTERNS = tuple(
     re.compile(sentence.replace("<WHO>", _WHO), re.IGNORECASE | re.MULTILINE)
     for sentence in _SENTENCES
 )
 _CHEAP = re.compile(
-    r"deliver|mailbox|recipient|address|zugestellt|ausgeliefert|remis|distribu|entreg|rejected|blocked"
+    r"deliver|mailbox|recipient|address|zugestellt|ausgeliefert|remis|distribu|entreg|rejected"
+    r"|blocked"
     r"|such user|no user",
     re.IGNORECASE,
 )

@@ -12,7 +12,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "smtpsvc"
 
 _OPENING = re.compile(
-    r"^[ \t]*(?:delivery to the following recipients? (?:failed|has been delayed)[^\n:.]{0,40}[:.]"
+    r"^[ \t]*(?:del[ie]very to the following recipients? (?:failed|has been delayed)"
+    r"[^\n:.]{0,40}[:.]"
     r"|unable to deliver message to the following recipients?,[^:]{0,160}[:.]$"
     r"|(?:die )?zustellung an (?:den |die )?folgenden empfänger[^\n]{0,80}[:.]"
     r"|la remise aux destinataires suivants a échoué[^\n]{0,20}[:.])",

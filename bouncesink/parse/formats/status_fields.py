@@ -1,5 +1,7 @@
-"""Delivery-status fields (RFC 3464) that stand in the text: Amazon WorkMail writes them there, and
-a mail whose boundaries were damaged on the way shows them there.
+"""Delivery-status fields (RFC 3464) that stand in the text.
+
+Amazon WorkMail writes them there (docs.aws.amazon.com/workmail; public collections), and a mail
+whose boundaries were damaged on the way shows them there.
 """
 
 import re
@@ -13,7 +15,8 @@ from bouncesink.parse.mime import Part
 NAME = "status-fields"
 
 _START = re.compile(
-    r"^[ \t]{0,3}(?:reporting-mta:|(?:final|original)-recipient:[ \t]*rfc822|action:[ \t]*(?:failed|delayed)"
+    r"^[ \t]{0,3}(?:reporting-mta:|(?:final|original)-recipient:[ \t]*rfc822"
+    r"|action:[ \t]*(?:failed|delayed)"
     r"[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
