@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bouncesink.config import Policy
 from bouncesink.fold import contain, decide, fold
-from bouncesink.fold.intentions import DOUBTFUL_FLOOD, OPEN_DOUBTFUL, OPEN_REVIEWS
+from bouncesink.fold.intentions import FLOOD, OPEN_DOUBTFUL, OPEN_REVIEWS
 from bouncesink.model import (
     Act,
     Action,
@@ -192,10 +192,10 @@ def doubtful(count, category=Category.USER_UNKNOWN):
 
 
 def test_a_few_doubtful_events_are_looked_at_one_by_one():
-    assert kinds(called_for(*doubtful(DOUBTFUL_FLOOD))) == ["review"] * DOUBTFUL_FLOOD
+    assert kinds(called_for(*doubtful(FLOOD))) == ["review"] * FLOOD
 
 
-@pytest.mark.parametrize("count", [DOUBTFUL_FLOOD + 1, 99, 2000])
+@pytest.mark.parametrize("count", [FLOOD + 1, 99, 2000])
 def test_a_flood_of_doubtful_events_is_one_review_item_and_one_alert(count):
     actions = called_for(*doubtful(count))
     assert kinds(actions) == ["alert", "review"]
@@ -206,6 +206,18 @@ def test_a_flood_hides_nothing_else():
     actions = called_for(*doubtful(50), bounce("u", Category.UNKNOWN), bounce("h"))
     assert kinds(actions).count("review") == 2
     assert "hubspot_proposal" in kinds(actions)
+
+
+@pytest.mark.parametrize("category", [Category.UNKNOWN, Category.POLICY])
+def test_many_of_another_kind_are_one_item_too_but_no_alarm(category):
+    events = [bounce(f"u{n:02}", category) for n in range(FLOOD + 1)]
+    assert kinds(called_for(*events[:FLOOD])) == ["review"] * FLOOD
+    assert [a.payload["count"] for a in called_for(*events)] == [str(FLOOD + 1)]
+    assert called_for(*events, act(Act.DISMISS, 1)) == ()
+
+
+def test_dismissing_all_that_waits_takes_no_bounce_back():
+    assert called_for(bounce("b"), act(Act.DISMISS, 1)) == called_for(bounce("b"))
 
 
 def test_a_flood_is_dismissed_in_one_act_and_a_later_one_shows_again():

@@ -10,7 +10,7 @@ The rules, all of them functions of the set of events, whatever their order of a
 3.  `confirm` makes its target count as HARD whatever its verdict and trust, from the moment of the
     act on (a complaint or an unsubscribe request counts as what it is). `dismiss` makes its target
     count as nothing. Of several acts about one event the last one holds. `dismiss` without a
-    target settles, for review, all the doubtful events recorded up to it.
+    target settles all that waits for review and was recorded up to it; it changes nothing else.
 4.  Only HARD and SOFT bounces are counted: BLOCK, UNKNOWN and NONE leave the five columns alone.
 5.  One original message (by Message-ID; without one each event stands for a message of its own) is
     one in the count and one in the evidence, dated by the first of its worst bounces; at no time

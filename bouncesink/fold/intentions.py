@@ -36,8 +36,8 @@ from bouncesink.model import (
     TrustLevel,
 )
 
-DOUBTFUL_FLOOD = 5
-"""More doubtful events than this about one address are one review item and an alert."""
+FLOOD = 5
+"""More events than this to review for one reason about one address are one item."""
 
 OPEN_DOUBTFUL = 200
 """With this many open review items, new doubtful ones are one item a day: see `contain`."""
@@ -73,11 +73,11 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
         actions += _for_hard(contact, leads, ordered, generation, now)
     ruled = rulings(ordered)
     waiting = _waiting(ordered, ruled, policy, require)
-    doubtful = [event for event, why in waiting if why == "doubtful"]
-    if len(doubtful) > DOUBTFUL_FLOOD:
-        waiting = [(event, why) for event, why in waiting if why != "doubtful"]
-        actions += _flood(contact.address, doubtful, ruled, now)
-    actions += [_review(event, why, now) for event, why in waiting]
+    for why, some in waiting.items():
+        if len(some) > FLOOD:
+            actions += _flood(contact.address, why, some, ruled, now)
+        else:
+            actions += [_review(event, why, now) for event in some]
     return tuple(actions)
 
 
@@ -159,16 +159,16 @@ def _for_hard(
 
 def _waiting(
     ordered: Sequence[Event], ruled: Rulings, policy: Policy, require: TrustLevel | None
-) -> list[tuple[Event, str]]:
-    """Give the events that wait for a person, each with why."""
-    return [
-        (event, why)
-        for event in ordered
-        if not isinstance(event.kind, Act)
-        and not ruled.settles(event)
-        and (why := _why(event, policy, require)) is not None
-        and not (why == "doubtful" and ruled.settles_doubtful(event))
-    ]
+) -> dict[str, list[Event]]:
+    """Give the events that wait for a person, by why."""
+    waiting: dict[str, list[Event]] = {}
+    for event in ordered:
+        if isinstance(event.kind, Act) or ruled.settles(event):
+            continue
+        why = _why(event, policy, require)
+        if why is not None:
+            waiting.setdefault(why, []).append(event)
+    return waiting
 
 
 def _review(event: Event, why: str, now: datetime) -> Action:
@@ -226,28 +226,33 @@ def _priority(event: Event, why: str) -> str:
 
 
 def _flood(
-    address: str, doubtful: Sequence[Event], ruled: Rulings, now: datetime
-) -> tuple[Action, Action]:
-    """Give one review item and one alert for all; anew after they were all dismissed at once."""
-    round_ = ruled.doubtful_until.isoformat() if ruled.doubtful_until else "first"
-    latest = doubtful[-1]
+    address: str, why: str, some: Sequence[Event], ruled: Rulings, now: datetime
+) -> list[Action]:
+    """Give one review item for all, and an alert when they may be forged.
+
+    Both come anew after a `dismiss` without a target.
+    """
+    turn = ruled.settled_until.isoformat() if ruled.settled_until else "first"
+    latest = some[-1]
     # The power of ten is in the review's key: what is stored under a key is never changed, and
     # whoever reads it should see about how many there are.
-    at_least = 10 ** (len(str(len(doubtful))) - 1)
+    at_least = 10 ** (len(str(len(some))) - 1)
     review = Action(
-        key=f"{ActionKind.REVIEW}:flood:{address}:{round_}:{at_least}",
+        key=f"{ActionKind.REVIEW}:flood:{why}:{address}:{turn}:{at_least}",
         kind=ActionKind.REVIEW,
         created_at=now,
         address=address,
         lead_id=latest.lead_id,
-        payload=_payload(latest, "doubtful") | {"flood": "true", "count": str(len(doubtful))},
+        payload=_payload(latest, why) | {"flood": "true", "count": str(len(some))},
     )
+    if why != "doubtful":
+        return [review]
     alert = Action(
-        key=f"{ActionKind.ALERT}:flood:{address}:{round_}",
+        key=f"{ActionKind.ALERT}:flood:{why}:{address}:{turn}",
         kind=ActionKind.ALERT,
         created_at=now,
         address=address,
         lead_id=latest.lead_id,
-        payload={"why": "doubtful", "flood": "true", "count": str(len(doubtful))},
+        payload={"why": why, "flood": "true", "count": str(len(some))},
     )
-    return review, alert
+    return [review, alert]

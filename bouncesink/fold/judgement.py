@@ -29,19 +29,18 @@ _GATE_KINDS = {Kind.FEEDBACK: Reason.COMPLAINT, Kind.UNSUBSCRIBE: Reason.UNSUBSC
 class Rulings:
     """What operators decided about single events: by event id, since when.
 
-    `doubtful_until` is the time of the last `dismiss` without a target.
+    `settled_until` is the time of the last `dismiss` without a target.
     """
 
     confirmed: dict[str, datetime] = field(default_factory=dict)
     dismissed: dict[str, datetime] = field(default_factory=dict)
-    doubtful_until: datetime | None = None
+    settled_until: datetime | None = None
 
     def settles(self, event: Event) -> bool:
-        return event.id in self.confirmed or event.id in self.dismissed
-
-    def settles_doubtful(self, event: Event) -> bool:
-        until = self.doubtful_until
-        return until is not None and _aware(event.recorded_at) <= until
+        """Tell whether a person has decided about an event: it need not be reviewed."""
+        if event.id in self.confirmed or event.id in self.dismissed:
+            return True
+        return self.settled_until is not None and _aware(event.recorded_at) <= self.settled_until
 
 
 NO_RULINGS = Rulings()
