@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from sqlite_utils.cli import cli as sqlite_utils_cli
 
 from bouncesink.errors import LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
 from bouncesink.identity import arrival_id
@@ -677,3 +680,66 @@ def test_tables_and_views_say_what_they_are(told):
     ours = {name: sql for name, sql in found if not name.startswith(("_", "sqlite_"))}
     assert len(ours) == 14
     assert [name for name, sql in ours.items() if "\n  -- " not in sql and "\n-- " not in sql] == []
+
+
+# README.md shows these; each with what it must print, among other things, of the ledger `told`.
+QUERIES = [
+    (
+        "rows bouncesink.db lead_details -t",
+        "2026-03-01:5.1.1:<m1@example.com>",
+    ),
+    (
+        "rows bouncesink.db hard_bounces -c address -c category -c diagnostic -t",
+        "no such user",
+    ),
+    (
+        'query bouncesink.db "select occurred_at, kind, category, rule, trust, diagnostic, actor from events where address = :address order by occurred_at" -p address gone@example.org -t',
+        "code.5.1.1",
+    ),
+    (
+        "rows bouncesink.db review -c address -c diagnostic -c note -t",
+        "no rule knows this text",
+    ),
+    (
+        "query bouncesink.db \"select raw from arrivals join arrival_bytes using (number) where state = 'review' limit 1\" --raw",
+        "Subject: 2",
+    ),
+    (
+        "query bouncesink.db \"select domain, category, count(*) as times, max(diagnostic) as said from events where severity = 'BLOCK' group by domain, category order by times desc\" -t",
+        "blocklisted",
+    ),
+    (
+        "rows bouncesink.db daily --limit 14 -t",
+        "2026-03-01",
+    ),
+    (
+        "rows bouncesink.db by_campaign -t",
+        "spring",
+    ),
+    (
+        "query bouncesink.db \"select lead_id, address from actions where kind = 'smartlead_removal' and state = 'pending'\" --csv",
+        "lead_id,address\n7,gone@example.org",
+    ),
+    (
+        'query bouncesink.db "select address from contacts where not mailable" --csv --no-headers',
+        "gone@example.org",
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "printed"), QUERIES, ids=range(len(QUERIES)))
+def test_people_ask_with_sqlite_utils(told, query, printed):
+    command = [str(told) if word == "bouncesink.db" else word for word in shlex.split(query)]
+    result = CliRunner().invoke(sqlite_utils_cli, command)
+    assert result.exit_code == 0, result.output
+    assert printed in result.output.replace("\r\n", "\n")
+
+
+def test_sends_are_fed_with_sqlite_utils(told, ledger, tmp_path):
+    sends = tmp_path / "sends.csv"
+    sends.write_text("message_id,recipient\n<m1@example.com>,gone@example.org\n", encoding="utf-8")
+    command = ["insert", str(told), "sends", str(sends), "--csv", "--ignore"]
+    for _ in range(2):
+        result = CliRunner().invoke(sqlite_utils_cli, command)
+        assert result.exit_code == 0, result.output
+    assert ledger.sent(["<m1@example.com>", "<m2@example.com>"]) == {"<m1@example.com>"}
