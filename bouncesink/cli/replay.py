@@ -153,6 +153,8 @@ class Tally:
                 "No mailboxes are configured, so there was nothing to compare a bounce with: "
                 "each was acted on."
             )
+        if elsewhere := len(self.files) - self.known:
+            click.echo(f"{plural(elsewhere, 'mail')} read by another process meanwhile.")
         if self.problems:
             click.echo(f"{plural(self.problems, 'file')} could not be taken, see above.")
 

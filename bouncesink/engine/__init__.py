@@ -14,7 +14,7 @@ import structlog
 
 from bouncesink.config import Config, read_secret
 from bouncesink.engine.events import Known, events_of, settle, subjects
-from bouncesink.errors import ConfigError
+from bouncesink.errors import BouncesinkError, ConfigError
 from bouncesink.fold import contain, decide, fold
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
@@ -114,9 +114,7 @@ class Engine:
             return None
         readings = list(pool.read_many(batch))
         done = Drained(arrivals=len(batch))
-        with self.ledger.transaction():
-            outcomes = self._record(batch, readings, done)
-        for outcome in outcomes:
+        for outcome in self._record_safely(batch, readings, done):
             _log(outcome)
             if observe:
                 observe(outcome)
@@ -197,6 +195,33 @@ class Engine:
             before = contacts.get(address, Contact(address))
             if after != before:
                 yield Change(before, after)
+
+    def _record_safely(
+        self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained
+    ) -> list[Outcome]:
+        """Record a batch; an arrival that we fail at goes to review and holds up no other."""
+        try:
+            with self.ledger.transaction():
+                return self._record(batch, readings, done)
+        except BouncesinkError:
+            raise
+        except Exception as error:
+            log.exception("arrival.failed", arrivals=[arrival.id[:16] for arrival in batch])
+            if len(batch) > 1:
+                return [
+                    outcome
+                    for arrival, reading in zip(batch, readings, strict=True)
+                    for outcome in self._record_safely([arrival], [reading], done)
+                ]
+            settlement = replace(
+                settle(batch[0], readings[0]),
+                state=ArrivalState.REVIEW,
+                note=f"an error of bouncesink's own, please report it: {error!r}"[:500],
+            )
+            with self.ledger.transaction():
+                self.ledger.settle([settlement])
+                done.actions += self._start([_review(settlement, self.clock())])
+            return [Outcome(batch[0], readings[0], settlement, ())]
 
     def _record(
         self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained
