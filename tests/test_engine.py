@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from test_cli import hard
+from mails import hard
 
 from bouncesink import engine as engine_module
 from bouncesink.config import Config, MailboxConfig
