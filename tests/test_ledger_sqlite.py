@@ -1,7 +1,6 @@
 """What is particular to the ledger in SQLite: files, errors, processes, and SQL for people."""
 
 import contextlib
-import os
 import shlex
 import sqlite3
 import subprocess
@@ -70,6 +69,7 @@ def raw(path: Path):
 
 PRELUDE = """
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from bouncesink.errors import LedgerError
@@ -98,25 +98,26 @@ def output(each: subprocess.Popen[str]) -> str:
     return out
 
 
-def as_nobody(call) -> str:
-    """Run where permissions count, as they do not for root: give what it returned or raised."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgid(65534)
-                os.setuid(65534)
-            answer = str(call())
-        except BaseException as error:
-            answer = f"{type(error).__name__}: {error}"
-        os.write(writing, answer.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return answer
+AS_NOBODY = """
+import os
+import sqlite_utils
+import bouncesink.ledger.sqlite
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    with closing(open_ledger(path, read_only=sys.argv[2] == "True")) as ledger:
+        print(len(ledger.pending(10)))
+        if not sys.argv[2] == "True":
+            ledger.append([arrival("y")])
+except LedgerError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+def as_nobody(path: Path, *, read_only: bool) -> str:
+    """Open it where permissions count, as they do not for root. Give what that printed."""
+    return output(process(AS_NOBODY, path, read_only)).strip()
 
 
 @pytest.fixture
@@ -261,14 +262,6 @@ def test_reading_only_sees_a_writer_that_starts_later(path, ledger):
     writer.close()
 
 
-def count_read_only(path: Path) -> int:
-    reader = open_ledger(path, read_only=True)
-    try:
-        return len(reader.pending(10))
-    finally:
-        reader.close()
-
-
 HOLD = """
 ledger = open_ledger(path)
 ledger.append([arrival("x")])
@@ -278,7 +271,6 @@ ledger.close()
 """
 
 
-# In another process: a fork of this one would share its memory of the WAL's index.
 @pytest.fixture
 def writer(shared):
     writer = process(HOLD, shared / "ledger.db")
@@ -291,7 +283,7 @@ def writer(shared):
 
 def read_where_nothing_may_be_written(folder: Path) -> None:
     before = {each.name: each.read_bytes() for each in folder.iterdir()}
-    assert as_nobody(lambda: count_read_only(folder / "ledger.db")) == "1"
+    assert as_nobody(folder / "ledger.db", read_only=True) == "1"
     assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
 
 
@@ -318,17 +310,28 @@ def test_reading_only_writes_nothing_after_a_writer_was_killed(shared, writer):
 def test_a_folder_that_may_not_be_written_is_named(shared):
     path = shared / "ledger.db"
     shared.chmod(0o555)
-    said = as_nobody(lambda: open_ledger(path))
+    said = as_nobody(path, read_only=False)
     assert said == f"LedgerError: {path}: cannot be created: the folder {shared} may not be written"
+
+
+def test_a_ledger_in_a_folder_that_may_not_be_written_is_not_opened_for_writing(shared):
+    path = shared / "ledger.db"
+    open_ledger(path).close()
+    path.chmod(0o666)
+    shared.chmod(0o555)
+    said = as_nobody(path, read_only=False)
+    assert said.startswith(f"LedgerError: {path}: cannot be written; check who owns the file")
 
 
 def test_a_file_that_may_not_be_written_is_named(shared):
     path = shared / "ledger.db"
     open_ledger(path).close()
-    said = as_nobody(lambda: open_ledger(path).append([arrival(1)]))
-    assert said.startswith(f"LedgerError: {path}: cannot be written; check who owns")
+    path.chmod(0o444)
+    said = as_nobody(path, read_only=False)
+    assert said.startswith(f"LedgerError: {path}: cannot be written; check who owns the file")
+    assert as_nobody(path, read_only=True) == "0"
     path.chmod(0)
-    said = as_nobody(lambda: open_ledger(path, read_only=True))
+    said = as_nobody(path, read_only=True)
     assert said == f"LedgerError: {path}: cannot be opened; check who owns the file and its folder"
 
 

@@ -24,6 +24,10 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit = 16777216",  # octets
 )
 
+_READ_ONLY = (
+    "cannot be written; check who owns the file and its folder, and whether the disk is read-only"
+)
+
 # Threads of one process take turns here. Left to SQLite they would poll, up to 100 ms apart, and
 # the one that writes all the time would starve the other.
 _turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
@@ -116,6 +120,9 @@ class Connection:
             raise LedgerError(f"{self._path}: a part of this transaction failed; it is given up")
 
     def _open(self) -> sqlite3.Connection:
+        if not self._read_only and self._path.exists() and not os.access(self._path, os.W_OK):
+            # SQLite would open it for reading, and say so only when something is to be kept.
+            raise LedgerError(f"{self._path}: {_READ_ONLY}")
         mode = "ro" if self._read_only else "rwc"
         # Reading through a WAL needs its index beside it, so SQLite would make both files. Without
         # a WAL there is no writer: then the file by itself is all, and it does not change.
@@ -197,8 +204,7 @@ def _translate(error: sqlite3.Error, path: Path) -> LedgerError:
         "give the path of another file",
         sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup, "
         "or save what can be read with `sqlite3 FILE .recover`",
-        sqlite3.SQLITE_READONLY: "cannot be written; "
-        "check who owns the file and its folder, and whether the disk is read-only",
+        sqlite3.SQLITE_READONLY: _READ_ONLY,
         sqlite3.SQLITE_PERM: "may not be opened; check who owns the file and its folder",
     }
     if primary == sqlite3.SQLITE_CANTOPEN or path.is_dir():
