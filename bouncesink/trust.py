@@ -9,7 +9,7 @@ contradicted
 proven
     A signed return path of ours for this address, in time; or the returned Message-ID is that of a
     message that we sent to this address; or our DKIM signature verifies on the returned headers
-    and they name this address.
+    and they name this address; or the way in itself vouches for who speaks.
 plausible
     The returned From is one of our mailboxes, the recipient is a lead, and nothing speaks against
     it.
@@ -55,6 +55,7 @@ class Knowledge:
     `leads_known` and `sends_complete` say that to be absent there means something. `known_send` is
     about the returned Message-ID; `sent_to` and `sent_at` are None where not recorded. `dkim` is
     whether our own signature verifies on the returned headers, None where it was not tried.
+    `vouched` is true of what did not come as mail: an operator's events file, a signed webhook.
     """
 
     mailboxes: frozenset[str] = frozenset()
@@ -68,6 +69,7 @@ class Knowledge:
     sent_to: str | None = None
     sent_at: datetime | None = None
     dkim: bool | None = None
+    vouched: bool = False
     now: datetime = _NEVER
 
     @classmethod
@@ -85,7 +87,7 @@ class Knowledge:
     @property
     def is_empty(self) -> bool:
         known = self.mailboxes or self.verp_keys or self.sends_complete or self.sent_to
-        return not known and self.dkim is None
+        return not known and self.dkim is None and not self.vouched
 
 
 class _Side(Enum):
@@ -107,6 +109,7 @@ def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: K
         return Trust(TrustLevel.UNCHECKED, ("nothing configured to compare with",))
     address = _subject(notice, report)
     signals = [
+        *([(_Side.PROOF, "came by a way that vouches for it")] if knowledge.vouched else []),
         *_return_path(address, (envelope_to, *notice.via[:_MOST_HOPS]), knowledge),
         *_message_id(notice, address, knowledge),
         *_dkim(notice, address, knowledge),

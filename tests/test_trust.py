@@ -147,6 +147,14 @@ def test_our_dkim_signature_is_proof_for_who_the_message_was_to():
     assert level(replace(MAILBOXES, dkim=False), notice()) is TrustLevel.PLAUSIBLE
 
 
+def test_a_way_in_that_vouches_is_proof_unless_it_is_contradicted():
+    said = notice(from_=None, to=None)
+    for known in (Knowledge(now=NOW), MAILBOXES, SENDS, SIGNED):
+        assert level(replace(known, vouched=True), said) is TrustLevel.PROVEN
+    wrong = replace(HAS_SENT, vouched=True)
+    assert level(wrong, said) is TrustLevel.CONTRADICTED
+
+
 def test_without_any_leads_to_compare_with_the_mailbox_is_enough():
     unknown = replace(MAILBOXES, is_lead=False, leads_known=False)
     assert level(unknown, notice()) is TrustLevel.PLAUSIBLE
