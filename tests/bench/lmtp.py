@@ -194,7 +194,10 @@ def running(*arguments: str, log: Path) -> Iterator[tuple[str, int]]:
         )
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip(), process.pid
+            address = process.stdout.readline().strip()
+            if not address:
+                sys.exit(f"the server ended: {log.read_text()[-2000:]}")
+            yield address, process.pid
         finally:
             process.terminate()
             process.wait(timeout=60)
@@ -319,7 +322,7 @@ def main() -> None:
     parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve-durable", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.load:
+    if arguments.load is not None:
         pipelining = arguments.pipelining
         count, connections = arguments.messages, arguments.connections
         print(load(arguments.load, count, connections, arguments.first, pipelining=pipelining))
