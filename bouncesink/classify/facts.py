@@ -10,7 +10,9 @@ from bouncesink.model import DsnAction, Report
 # Longer than any reply worth reading: RFC 5321 caps a line at 512 octets, and eight of them say it.
 MAX_TEXT = 4096
 
-ADDRESS = "<@>"  # what every mail address becomes: a name like spam@ must not look like a reason
+# What every mail address becomes: a name like spam@ must not look like a reason. The one that sent the
+# returned message is told apart: "user unknown" about it says nothing of the recipient.
+ADDRESS, SENDER = "<@>", "<sender>"
 
 _CURLY = str.maketrans(
     {"‘": "'", "’": "'", "´": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "‑": "-", "–": "-"}
@@ -37,7 +39,7 @@ _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
 class Facts:
     """One reply, ready to be matched.
 
-    `text` is folded to one line, addresses replaced by `<@>`. `code` is the enhanced code inside
+    `text` is folded to one line, addresses replaced by `<@>`, our own by `<sender>`. `code` is the enhanced code inside
     the diagnostic, `status` that of the Status field. `temporary` is about the reply's class: the
     diagnostic's, else the Status field's.
     """
@@ -53,9 +55,10 @@ class Facts:
     recognizer: str = ""
 
 
-def facts_of(report: Report, text: str) -> Facts:
+def facts_of(report: Report, text: str, sender: str | None = None) -> Facts:
     """Collect what the rules look at; `text` is the diagnostic or what stands in for it."""
-    folded = fold_text(text)
+    named = {report.recipient.lower(), (report.original_recipient or "").lower()}
+    folded = fold_text(text, None if sender and sender.lower() in named else sender)
     reply, code = codes_in(folded)
     if reply is None and report.reply_code is not None:
         reply = str(report.reply_code)
@@ -75,7 +78,7 @@ def facts_of(report: Report, text: str) -> Facts:
     )
 
 
-def fold_text(text: str) -> str:
+def fold_text(text: str, sender: str | None = None) -> str:
     """Make one sentence of a reply, however many lines and escapes it came in."""
     text = text[:MAX_TEXT]
     if "\\" in text:
@@ -87,7 +90,8 @@ def fold_text(text: str) -> str:
         text = unicodedata.normalize("NFKC", text)
     text = _TYPE.sub("", " ".join(text.split()))
     if "@" in text:
-        text = _ADDRESS.sub(ADDRESS, text)
+        own = sender.lower() if sender else None
+        text = _ADDRESS.sub(lambda m: SENDER if m[0].lower().strip("<>.") == own else ADDRESS, text)
     text = _IRONPORT.sub("", _HOST_SAID.sub("", text))
     return _one_prefix(text)[:MAX_TEXT]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bouncesink.classify.facts import Facts, facts_of
 from bouncesink.classify.rules import Example, Rule, Rules
-from bouncesink.classify.standin import stand_in
+from bouncesink.classify.standin import delivery_agent_words, stand_in
 from bouncesink.model import (
     CATEGORIES,
     Category,
@@ -66,7 +66,13 @@ def classify(report: Report | None, notice: Notice, rules: Rules) -> Verdict:
         return Verdict(Category.UNKNOWN, _NO_RECIPIENT)
     if report.action in _ACTIONS and report.action is not DsnAction.DELAYED:
         return _of_action(report.action)
-    return _of_reply(facts_of(report, report.diagnostic or stand_in(report, notice)), rules)
+    said = delivery_agent_words(notice) or report.diagnostic or ""
+    sender = notice.original.from_
+    verdict = _of_reply(facts_of(report, said, sender), rules)
+    if verdict.category is Category.UNKNOWN:
+        other = _of_reply(facts_of(report, stand_in(report, notice), sender), rules)
+        verdict = verdict if other.category is Category.UNKNOWN else other
+    return verdict
 
 
 def classify_text(text: str, rules: Rules, *, status: str | None = None) -> Verdict:
@@ -85,7 +91,7 @@ def judge_example(example: Example, action: DsnAction, rules: Rules) -> Verdict:
         remote_mta=example.remote_mta,
         reporting_mta=example.reporting_mta,
     )
-    return _of_reply(facts_of(report, example.text), rules)
+    return _of_reply(facts_of(report, example.text, example.sender), rules)
 
 
 def _of_kind(notice: Notice) -> Verdict:
@@ -106,14 +112,16 @@ def _of_reply(facts: Facts, rules: Rules) -> Verdict:
         return _by(rule, facts, rule.words(facts.text))
     if facts.action is DsnAction.DELAYED:
         return _of_action(facts.action)
-    for code in (facts.code, facts.status):
-        rule = rules.enhanced(code)
-        if rule is not None and code is not None:
-            return _by(rule, facts, code)
-    rule = rules.reply(facts.reply)
-    if rule is not None and facts.reply is not None:
-        return _by(rule, facts, facts.reply)
-    return Verdict(Category.UNKNOWN, _NO_RULE, evidence=facts.text[:200])
+    codes = (
+        (rules.enhanced(facts.code), facts.code),
+        (rules.enhanced(facts.status), facts.status),
+        (rules.reply(facts.reply), facts.reply),
+    )
+    found = [_by(rule, facts, code or "") for rule, code in codes if rule is not None]
+    if not found:
+        return Verdict(Category.UNKNOWN, _NO_RULE, evidence=facts.text[:200])
+    # A code that says nothing must not silence a later one that does.
+    return next((v for v in found if v.category is not Category.UNKNOWN), found[0])
 
 
 def _by(rule: Rule, facts: Facts, evidence: str) -> Verdict:

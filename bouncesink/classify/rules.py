@@ -23,6 +23,7 @@ class Example:
     remote_mta: str | None = None
     reporting_mta: str | None = None
     recognizer: str = ""
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,21 @@ _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,256}@[^\s<>()\[\]\"',;:@]{1,255}"
 # From here on it is the sender's own mail that speaks.
 _RETURNED = re.compile(
     r"^(?:>|-{3,}.*(?:original|returned|header|copy|forwarded).*|"
-    r".*(?:copy of (?:the|your) (?:original )?message|(?:original )?message (?:headers )?follows?|"
-    r"original message|returned message).*|"
+    r".*(?:copy of (?:the|your)|(?:original|returned) message(?: headers?)? (?:follows?|is)|"
+    r"message headers follow|original message below).*|"
     r"(?:received|return-path|message-id|mime-version|dkim-signature): .*)$",
     re.IGNORECASE | re.MULTILINE,
 )
+# `rejection_reason` of Dovecot, as it comes: https://doc.dovecot.org/settings/core/
+_REJECTED = re.compile(r"your message to \S{1,320} was automatically rejected:[^\n]*\n[^\n]*", re.I)
+
+
+def delivery_agent_words(notice: Notice) -> str:
+    """Give what the last delivery agent said, if a relay's DSN fields around it say otherwise."""
+    if len(notice.reports) != 1:
+        return ""
+    found = _REJECTED.search(notice.text[:MAX_TEXT])
+    return found[0] if found else ""
 
 
 def stand_in(report: Report, notice: Notice) -> str:
