@@ -100,7 +100,8 @@ def _tried(
 
 def _parse_mail(arrival: Arrival, options: Options) -> Notice:
     root, damage = mime.parse(arrival.raw)
-    outer = Message(root, arrival.envelope_from)
+    # What came from a file has no envelope: its "" is not the null reverse-path.
+    outer = Message(root, arrival.envelope_from if arrival.envelope_to else None)
     inner = unwrap(outer, damage)
     name, found = _recognise(inner.message, damage)
     if found.kind is Kind.UNREADABLE and (enclosed := attached(inner.message, damage)):
