@@ -102,14 +102,24 @@ def codec_of(charset: str) -> str | None:
     return name if name in _SAFE else None
 
 
+@lru_cache(maxsize=256)
+def is_plain(charset: str | None) -> bool:
+    """Whether ASCII octets mean in this charset what they mean in ASCII."""
+    codec = codec_of(charset) if charset else None
+    return (
+        codec is None
+        or not (codec in _SEVEN_BIT_STATE or codec.startswith("utf-"))
+        or codec == "utf-8"
+    )
+
+
 def decode(data: bytes, charset: str | None = None) -> str:
     """Decode by the declared charset, else by what the bytes look like; never fails."""
     codec = codec_of(charset) if charset else None
-    if data.isascii() and codec not in _SEVEN_BIT_STATE and codec != "utf-7":
-        if b"\x1b$" in data or b"\x1b(J" in data:
-            codec = "iso2022_jp_ext"
-        elif codec is None or not codec.startswith(("utf-16", "utf-32")):
+    if data.isascii() and is_plain(charset):
+        if b"\x1b$" not in data and b"\x1b(J" not in data:
             return data.decode("ascii")
+        codec = "iso2022_jp_ext"
     for candidate in (codec, "utf-8"):
         if candidate is not None:
             try:
@@ -179,6 +189,6 @@ _UNCLEAN = re.compile(
 def clean(text: str, limit: int) -> str:
     """Shorten to `limit` characters, without what could command a terminal or break a database."""
     text = text[:limit]
-    if (text.isascii() and text.isprintable()) or not _UNCLEAN.search(text):
+    if text.replace("\n", "").isprintable() or not _UNCLEAN.search(text):
         return text
     return text.translate(_CONTROLS)

@@ -15,6 +15,8 @@ from bouncesink.parse.charset import decode
 from bouncesink.parse.mime import MAX_BODY, Headers, Part
 
 MAX_TEXT = 128 * 1024
+MAX_LINE = 998
+"""Characters of the subject and the sender: what one line may have (RFC 5322, 2.1.1)."""
 MAX_GROUPS = 1000
 RETURNED_TYPES = frozenset(
     {
@@ -65,11 +67,11 @@ class Message:
 
     @cached_property
     def subject(self) -> str:
-        return self.headers.get("subject") or ""
+        return (self.headers.get("subject") or "")[:MAX_LINE]
 
     @cached_property
     def from_(self) -> str:
-        return self.headers.get("from") or ""
+        return (self.headers.get("from") or "")[:MAX_LINE]
 
     def parts(self) -> Iterator[Part]:
         """Every leaf, in order; a `message/*` part is one leaf, unopened."""
@@ -227,9 +229,7 @@ def field_groups(content: str) -> tuple[Fields, ...]:
     return tuple(groups)
 
 
-_DROPPED = re.compile(
-    r"<(script|style|head|title)\b[^>]{0,500}>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL
-)
+_UNSEEN = re.compile(r"<(?:(script|style|head|title)\b|!--)")
 _BREAK = re.compile(
     r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table|/?ul)\b[^>]{0,1000}>", re.IGNORECASE
 )
@@ -238,9 +238,26 @@ _BLANKS = re.compile(r"[ \t\xa0]+")
 _BLANK_LINES = re.compile(r" ?\n(?: ?\n){2,}")
 
 
+def _seen(markup: str) -> str:
+    """Leave out what a browser does not show: scripts, styles, the head, comments."""
+    lower = markup.lower()
+    out, done, endless = [], 0, set()
+    for start in _UNSEEN.finditer(lower):
+        end = f"</{start[1]}" if start[1] else "-->"
+        if start.start() < done or end in endless:
+            continue
+        at = lower.find(end, start.end())
+        if at < 0:
+            endless.add(end)
+            continue
+        out.append(markup[done : start.start()])
+        done = at + len(end)
+    return " ".join([*out, markup[done:]])
+
+
 def strip_html(markup: str) -> str:
     """Make readable text of HTML, one line a block; `<user@example.com>` is text, not a tag."""
-    text = _DROPPED.sub(" ", markup[:MAX_BODY])
+    text = _seen(markup[:MAX_BODY])
     text = _BREAK.sub("\n", text.replace("\n", " "))
     text = html.unescape(_TAG.sub("", text))
     return _BLANK_LINES.sub("\n\n", _BLANKS.sub(" ", text)).strip()

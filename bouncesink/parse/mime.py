@@ -22,12 +22,14 @@ from functools import cache, cached_property
 from io import StringIO
 from typing import Any
 
-from bouncesink.parse.charset import decode, decode_base64, decode_words
+from bouncesink.parse.charset import decode, decode_base64, decode_words, is_plain
 
 MAX_SIZE = 4 * 1024 * 1024
 """Octets of a mail that are read; what comes after is returned content in any sane notification."""
 MAX_HEADERS = 2000
 MAX_HEADER_BLOCK = 512 * 1024
+MAX_VALUE = 16 * 1024
+"""Characters of a field's value that are read."""
 MAX_TYPES = 200
 """Content-Type lines: more parts than any notification has, few enough for flanker's lists."""
 MAX_DELIMITERS = 5000
@@ -76,14 +78,19 @@ class Headers:
         values = self._load().get(name.lower())
         return _readable(values[0]) if values else None
 
+    def raw(self, name: str) -> str | None:
+        """Give the first field of that name as it stands."""
+        values = self._load().get(name)
+        return values[0] if values else None
+
     def all(self, name: str) -> list[str]:
         return [_readable(value) for value in self._load().get(name.lower(), ())]
 
 
 def _readable(value: str) -> str:
+    value = value[:MAX_VALUE].strip()
     if "\n" in value:
         value = _FOLD.sub(" ", value)
-    value = value.strip()
     return value if value.isascii() and "=?" not in value else decode_words(value)
 
 
@@ -134,7 +141,7 @@ class Part:
         """The body as text by its charset, at most MAX_BODY characters."""
         content = self.content[:MAX_BODY]
         charset = self.params.get("charset")
-        if content.isascii() and "\x1b" not in content and not charset:
+        if content.isascii() and is_plain(charset) and "\x1b" not in content:
             return content
         return decode(content.encode("latin-1"), charset)
 
@@ -193,14 +200,14 @@ def _split(text: str, damage: list[str]) -> tuple[Headers, str]:
     return Headers(block), body
 
 
-_OPAQUE = re.compile(r"content-type:\s*(message/|text/rfc822-headers)", re.IGNORECASE)
-_MASKS = (("message/", "opaqued/"), ("text/rfc822-headers", "opaq/rfc822-headers"))
-_UNMASK = (("opaqued/", "message/"), ("opaq/", "text/"))
+_MULTIPART = re.compile(r"content-type:\s*multipart/", re.IGNORECASE)
+_OPAQUE = re.compile(r"content-type:\s*(?:message/|text/rfc822-headers)", re.IGNORECASE)
 _MASKED = re.compile(r"^(content-type:\s*)message/", re.IGNORECASE | re.MULTILINE)
+_MASK = "opaqued/"  # as long as "message/"
 
 
 class _Outline:
-    """What flanker is shown: of each part its delimiter line and its Content-Type, nothing else.
+    """What flanker is shown: the delimiter lines and the Content-Type of each multipart.
 
     `starts` and `ends` tell where an offset of `text`, after a delimiter line and before one, is in
     the body.
@@ -218,7 +225,7 @@ class _Outline:
 
     def masked(self) -> str:
         """Give the whole mail with its `message/*` parts under another name."""
-        return self.head + _MASKED.sub(r"\1opaqued/", self.body)
+        return self.head + _MASKED.sub(rf"\1{_MASK}", self.body)
 
     def _outline(self, text: str, damage: list[str]) -> str:
         lower = text.lower()
@@ -230,17 +237,17 @@ class _Outline:
                 break
             line_end = _or_end(text.find("\n", at + 1), text)
             line = text[at:line_end].rstrip()[:MAX_LINE]
-            header_end = _or_end(text.find("\n\n", line_end), text)
-            following = text.find("\n--", line_end, header_end + 1)
-            header_end = following if following >= 0 else header_end
+            following = _or_end(text.find("\n--", line_end), text)
+            header_end = text.find("\n\n", line_end, following + 1)
+            header_end = header_end if header_end >= 0 else following
             kind = _content_type(text, lower, line_end, header_end)
-            shown = f"{line}\n{kind}\n"
+            shown = f"{line}\n{kind}\n\n" if kind and _MULTIPART.match(kind) else f"{line}\n"
             self.ends[length] = max(at - 1, 0)
             self.starts[length + len(line) + 1] = line_end
             length += len(shown)
             out.append(shown)
             types += bool(kind)
-            if "opaq" in kind and len(line) > 3:
+            if kind and len(line) > 3 and _OPAQUE.match(kind):
                 at = text.find(line, header_end)  # only its own delimiter ends such a part
             else:
                 at = text.find("\n--", header_end)
@@ -252,27 +259,22 @@ def _or_end(at: int, text: str) -> int:
 
 
 def _content_type(text: str, lower: str, start: int, end: int) -> str:
-    """Give the Content-Type line of a header section, masked; empty where it has none."""
+    """Give the Content-Type field of a header section; empty where it has none."""
     at = lower.find("\ncontent-type:", start, end)
     if at < 0:
         return ""
     line_end = lower.find("\n", at + 1)
     while 0 <= line_end < end and lower[line_end + 1 : line_end + 2] in (" ", "\t"):
         line_end = lower.find("\n", line_end + 1)
-    return _mask(text[at + 1 : min(_or_end(line_end, text), at + MAX_LINE)]) + "\n"
-
-
-def _mask(line: str) -> str:
-    found = _OPAQUE.match(line)
-    if found is None:
-        return line
-    mask = next(mask for name, mask in _MASKS if found[1].lower() == name)
-    return line[: found.start(1)] + mask + line[found.end(1) :]
+    return text[at + 1 : min(_or_end(line_end, text), at + MAX_LINE)]
 
 
 def _root_type(headers: Headers) -> str:
-    values = headers._load().get("content-type")  # noqa: SLF001  one module, one thing
-    return _mask(f"Content-Type: {values[0][:MAX_LINE]}") if values else "Content-Type: text/plain"
+    value = headers.raw("content-type")
+    if value is None:
+        return "Content-Type: text/plain"
+    value = value[:MAX_LINE]
+    return "Content-Type: " + (_MASK + value[8:] if value[:8].lower() == "message/" else value)
 
 
 @cache
@@ -302,29 +304,35 @@ def _part(tree: Any, outline: _Outline, depth: int) -> Part:
     if depth > MAX_DEPTH:
         raise ValueError("nested too deep")
     container = tree._container  # noqa: SLF001  flanker shows offsets nowhere else
-    content_type = container.content_type
-    if depth == 0:
-        headers, raw = outline.headers, outline.body
-    else:
-        start = outline.starts[container.start]
-        end = outline.ends.get(container.end + 1) if not tree.parts else start + MAX_HEADER_BLOCK
-        headers, raw = _split(outline.body[start:end], [])
     parts = tuple(_part(each, outline, depth + 1) for each in tree.parts)
-    params = {
-        str(name).lower(): value
-        for name, value in content_type.params.items()
-        if isinstance(value, str)
-    }
-    return Part(
-        _unmask(content_type.value), params, headers, raw if depth == 0 or not parts else "", parts
-    )
+    if depth == 0:
+        kind = container.content_type
+        params = {name.lower(): text for name, text in kind.params.items() if type(text) is str}
+        return Part(_unmask(kind.value), params, outline.headers, outline.body, parts)
+    start = outline.starts[container.start]
+    if parts:
+        headers, _ = _split(outline.body[start : start + MAX_HEADER_BLOCK], [])
+        return Part(container.content_type.value, {}, headers, "", parts)
+    headers, raw = _split(outline.body[start : outline.ends.get(container.end + 1)], [])
+    return Part(*_type_of(headers), headers, raw)
+
+
+_PARAM = re.compile(r";\s*([\w*-]{1,40})\s*=\s*(?:\"([^\"]{0,200})\"|([^\s;\"]{1,200}))")
+_TYPE = re.compile(r"\s*([\w.+-]{1,80}/[\w.+-]{1,80})")
+
+
+def _type_of(headers: Headers) -> tuple[str, dict[str, str]]:
+    """Read the Content-Type of a leaf (RFC 2045, section 5); text/plain where it has none."""
+    value = headers.raw("content-type")
+    found = _TYPE.match(value) if value else None
+    if value is None or found is None:
+        return "text/plain", {}
+    params = {m[1].lower(): m[2] or m[3] or "" for m in _PARAM.finditer(value, found.end())}
+    return found[1].lower(), params
 
 
 def _unmask(content_type: str) -> str:
-    for mask, real in _UNMASK:
-        if content_type.startswith(mask):
-            return real + content_type[len(mask) :]
-    return content_type
+    return "message/" + content_type[8:] if content_type.startswith(_MASK) else content_type
 
 
 def _by_email(outline: _Outline) -> Part:

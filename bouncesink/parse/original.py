@@ -78,10 +78,12 @@ def verp_token(address: str) -> str | None:
 
 
 def _campaign(headers: Headers, further: Iterable[str]) -> dict[str, str]:
+    there = set(headers)
     names = [name.lower() for name in further]
     names += [name for name in headers if name.startswith(CAMPAIGN_PREFIXES)]
+    names += [name for name in CAMPAIGN_HEADERS if name in there]
     found: dict[str, str] = {}
-    for name in (*names, *CAMPAIGN_HEADERS):
+    for name in names:
         value = _short(headers.get(name))
         if value and len(found) < MAX_CAMPAIGN:
             found.setdefault(clean(name, 100), value)
