@@ -58,7 +58,7 @@ def recognize(message: Message) -> Found | None:
         return None
     notice, returned = parted
     found = [
-        Entry(address, _reply(each["said"]))
+        Entry(address, _reply(each["said"]), remote=_host(each["said"]))
         for each in list(_ENTRY.finditer(notice))[:1000]
         if (address := tidy(each["address"]))
     ] or _in_table(notice)
@@ -80,3 +80,12 @@ def _reply(said: str) -> str:
     text = " ".join(said.split())
     quoted = _QUOTED.search(text)
     return quoted[1] if quoted else text
+
+
+_HOST = re.compile(r"\s*([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})[ \t]*\n")
+
+
+def _host(said: str) -> str | None:
+    """Give the host that stands alone on the line before the reply."""
+    host = _HOST.match(said)
+    return host[1] if host else None

@@ -30,8 +30,9 @@ _LISTING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _DETAILS = re.compile(
-    r"(?:the error (?:that )?the other server returned was:|technical details of \w{1,20} failure:)"
-    r"\s*((?:(?!the error (?:that )?the other server)[^\n]*\n?){1,12}?)(?=\n[ \t]*\n|\Z)",
+    r"(?:the error (?:that )?the other server returned was:"
+    r"|technical details of \w{1,20} failure:(?![^\0]{0,2000}the other server returned was:))"
+    r"\s*((?:[^\n]+\n?){1,12}?)(?=\n[ \t]*\n|\n?\Z)",
     re.IGNORECASE,
 )
 RETURNED = re.compile(

@@ -49,7 +49,9 @@ def _entry(entry: Entry) -> Entry:
     said = _SAID.search(entry.detail) or _REASON.search(entry.detail)
     remote = _REMOTE.search(entry.detail)
     original = _ORIGINAL.search(entry.detail)
-    where = f" (host {remote[1]} said)" if remote and said else ""
     return Entry(
-        entry.address, f"{said[1]}{where}" if said else "", original[1] if original else None
+        entry.address,
+        said[1] if said else "",
+        expanded_from=original[1] if original else None,
+        remote=remote[1] if remote else None,
     )

@@ -8,7 +8,7 @@ without a Diagnostic-Code: the reply is only here. After the time-out it says "E
 import re
 
 from bouncesink.model import DsnAction
-from bouncesink.parse.formats.reading import entries, notice_of, reports
+from bouncesink.parse.formats.reading import Entry, entries, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
 NAME = "opensmtpd"
@@ -17,7 +17,7 @@ _OPENING = re.compile(
     r"^[ \t]*this is the MAILER-DAEMON, please DO NOT REPLY to", re.IGNORECASE | re.MULTILINE
 )
 _HEAD = re.compile(
-    r"^(?P<address>(?:\"[^\"\n]{1,256}\"|[^\s<>@:\"]{1,256})@[^\s<>@:]{1,255}): (?=\S)",
+    r"^(?P<address>(?:\"[^\"\n]{1,256}\"|[^\s<>@:\"]{1,256})@[^\s<>@:]{1,255}):(?=[ \t]|$)",
     re.MULTILINE,
 )
 _RETURNED = re.compile(
@@ -37,5 +37,6 @@ def recognize(message: Message) -> Found | None:
         action = DsnAction.RELAYED
     else:
         action = DsnAction.DELAYED if _WAITING.search(notice) else DsnAction.FAILED
-    made = reports(entries(notice, _HEAD), NAME, action)
+    found = [Entry(each.address, each.detail.partition("\n")[0]) for each in entries(notice, _HEAD)]
+    made = reports(found, NAME, action)
     return Found(made, returned_text=returned) if made else None

@@ -121,6 +121,7 @@ class Entry:
     address: str
     detail: str = ""
     expanded_from: str | None = None
+    remote: str | None = None
 
 
 def entries(text: str, head: re.Pattern[str]) -> list[Entry]:
@@ -188,7 +189,9 @@ def reports(
     """Make a report of each entry, once an address; `detail` stands in where an entry has none."""
     made: dict[str, Report] = {}
     for entry in found:
-        text = (flat(entry.detail) or flat(detail)).strip(" -=*]")
+        text = (flat(entry.detail) or flat(detail)).strip(" -=*")
+        if text.endswith("]") and "[" not in text:
+            text = text[:-1]
         report = make_report(
             entry.address,
             name,
@@ -197,7 +200,7 @@ def reports(
             status=status,
             reply_code=_code_in(text),
             original_recipient=entry.expanded_from,
-            remote_mta=remote_in(text),
+            remote_mta=entry.remote or remote_in(text),
         )
         known = made.get(report.recipient.lower())
         if known is None or (not known.diagnostic and report.diagnostic):
@@ -340,7 +343,7 @@ def read_list(  # noqa: PLR0913  a shape has these marks
         found, rest = leading_list(notice[start.end() :])
         if found:
             reason = said.search(rest) or said.search(notice) if said else None
-            detail = reason[1] if reason else rest.strip()[:MAX_DIAGNOSTIC]
+            detail = reason[1] if reason else rest.strip()[:MAX_DIAGNOSTIC] or start[0]
             same = reason is not None and len(found) == 1
             kept = [Entry(each.address, "" if same else each.detail) for each in found]
             made = reports(kept, name, action or action_in(notice), detail=detail)

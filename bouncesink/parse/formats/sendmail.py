@@ -109,7 +109,7 @@ def _listed(body: str, talk: "_Transcript", *, delayed: bool) -> list[Report]:
             detail = remark[1] if remark else talk.last_reply()
         waiting = delayed or "(transient failure)" in said
         action = DsnAction.DELAYED if waiting else DsnAction.FAILED
-        made += reports([Entry(address, detail, expanded_from=alias)], NAME, action)
+        made += reports([Entry(address, detail, alias, talk.host)], NAME, action)
     return list({each.recipient.lower(): each for each in reversed(made)}.values())[::-1]
 
 
@@ -141,26 +141,25 @@ class _Transcript:
                 self._said[found["address"].lower()] = reply
 
     def about(self, address: str) -> str:
-        return self._at_host(self._said.get(address.lower(), ""))
+        return self._said.get(address.lower(), "")
 
     def last_reply(self) -> str:
         replies = _REPLIES.findall(self.text)
-        return self._at_host(replies[-1]) if replies else self.text.strip()[:600]
+        return replies[-1] if replies else self.text.strip()[:600]
 
     def failed(self) -> list[Entry]:
         """Give the addresses that a reply of the server was about."""
         return [
-            Entry(found["address"], self.about(found["address"]))
+            Entry(found["address"], self.about(found["address"]), remote=self.host)
             for found in list(_REPLY_LINE.finditer(self.text))[:MAX_ENTRIES]
             if found[1][0] in "45"
         ]
 
-    def _at_host(self, said: str) -> str:
-        host = _TALKING.search(self.text)
-        hosts = _TALKING.findall(self.text)
-        return (
-            f"{said} (while talking to {host[1]}:)" if said and host and len(hosts) == 1 else said
-        )
+    @property
+    def host(self) -> str | None:
+        """The host talked to, if there was only one."""
+        hosts = set(_TALKING.findall(self.text))
+        return hosts.pop() if len(hosts) == 1 else None
 
 
 _HOST_LINE = re.compile(
