@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -262,6 +262,15 @@ def test_reading_only_sees_a_writer_that_starts_later(path, ledger):
     writer.close()
 
 
+def test_reading_only_through_a_link_sees_the_wal_of_the_file(path, ledger, tmp_path):
+    ledger.append([arrival(1)])
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    reader = open_ledger(link, read_only=True)
+    assert reader.pending(10) == [arrival(1)]
+    reader.close()
+
+
 HOLD = """
 ledger = open_ledger(path)
 ledger.append([arrival("x")])
@@ -371,22 +380,23 @@ def test_a_lock_is_told_apart_and_passes(path, ledger):
 
 
 def test_threads_of_one_process_take_turns(path, ledger):
-    other = open_ledger(path, busy_timeout=30)
-    entered = threading.Event()
+    def write(first: int) -> list[bool]:
+        with contextlib.closing(open_ledger(path)) as mine:
+            return [mine.append([arrival(first + each)])[0] for each in range(40)]
 
-    def hold() -> None:
-        mine = open_ledger(path)
-        with mine.transaction():
-            entered.set()
-            mine.append([arrival(1)])
-        mine.close()
+    with ThreadPoolExecutor(4) as threads, ledger.transaction():
+        results = threads.map(write, range(0, 400, 100))
+        assert ledger.append([arrival(1000)]) == [True]
+    assert [result == [True] * 40 for result in results] == [True] * 4
+    assert len(ledger.pending(1000)) == 161
+    assert ledger.pending(1) == [arrival(1000)]
 
-    thread = threading.Thread(target=hold)
-    with ledger.transaction():
-        thread.start()
-        assert not entered.wait(0.05)
-    thread.join()
-    assert other.pending(10) == [arrival(1)]
+
+def test_a_thread_that_holds_the_ledger_is_told_apart(path, ledger):
+    other = open_ledger(path, busy_timeout=0.05)
+    with ledger.transaction(), pytest.raises(LedgerBusy, match="another thread holds"):
+        other.append([arrival(1)])
+    assert other.append([arrival(1)]) == [True]
     other.close()
 
 

@@ -44,8 +44,10 @@ class Connection:
         self._immutable = False
         self._in_transaction = False
         self._failed = False
+        real = os.path.realpath(path)
+        self._wal = f"{real}-wal"
         with _turns_guard:
-            self._turn = _turns.setdefault(os.path.realpath(path), threading.Lock())
+            self._turn = _turns.setdefault(real, threading.Lock())
         self._sqlite = self._open()
         try:
             with self._translated():
@@ -134,7 +136,7 @@ class Connection:
             return sqlite3.connect(uri, uri=True, timeout=self._timeout, isolation_level=None)
 
     def _has_wal(self) -> bool:
-        return os.path.exists(f"{self._path}-wal")  # noqa: PTH110 - on each read; Path is slow
+        return os.path.exists(self._wal)  # noqa: PTH110 - before each read; Path is slow
 
     def _prepare(self) -> None:
         if sqlite3.sqlite_version_info < (3, 35):

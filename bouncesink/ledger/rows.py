@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bouncesink.address import domain_of
-from bouncesink.ledger import ArrivalState, Settlement
+from bouncesink.ledger import ArrivalState, Settlement, Totals
 from bouncesink.model import (
     Act,
     Action,
@@ -80,7 +80,7 @@ def maybe_time_text(time: datetime | None) -> str | None:
 
 
 def time_of(text: str) -> datetime:
-    return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)
 
 
 def maybe_time(text: str | None) -> datetime | None:
@@ -325,4 +325,31 @@ def action_of(row: Row) -> Action:
         arrival_id=arrival_id,
         payload=json.loads(payload),
         state=ActionState(state),
+    )
+
+
+def totals_of(
+    counters: Mapping[str, int], last_arrival_at: str | None, oldest_pending_at: str | None
+) -> Totals:
+    """Take the counters by name: `events`, `arrivals.pending`, `actions.review.done`, ..."""
+
+    def within(group: str) -> dict[str, int]:
+        found = ((name.partition("."), value) for name, value in counters.items())
+        return {rest: value for (first, dot, rest), value in found if first == group and dot}
+
+    return Totals(
+        arrivals={ArrivalState(state): value for state, value in within("arrivals").items()},
+        kinds=within("kinds"),
+        events=counters.get("events", 0),
+        severities=within("severities"),
+        contacts=counters.get("contacts", 0),
+        suppressed=counters.get("suppressed", 0),
+        leads=counters.get("leads", 0),
+        actions={
+            (ActionKind(kind), ActionState(state)): value
+            for name, value in within("actions").items()
+            for kind, _, state in [name.partition(".")]
+        },
+        last_arrival_at=maybe_time(last_arrival_at),
+        oldest_pending_at=maybe_time(oldest_pending_at),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bouncesink.errors import LedgerError
-from bouncesink.ledger import ArrivalState, Settlement, Totals, rows
+from bouncesink.ledger import Settlement, Totals, rows
 from bouncesink.ledger.connection import Connection
 from bouncesink.model import (
     Act,
@@ -55,10 +55,11 @@ class SqliteLedger:
     # intake
 
     def append(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        found = [rows.arrival_row(arrival) for arrival in arrivals]
         with self._db.transaction():
-            numbers = self._insert("arrivals", rows.ARRIVAL, map(rows.arrival_row, arrivals))
+            numbers = self._insert("arrivals", rows.ARRIVAL, found)
             raw = {numbers[each.id]: each.raw for each in arrivals if each.id in numbers}
-            self._insert("arrival_bytes", "number, raw", raw.items())
+            self._insert("arrival_bytes", "number, raw", list(raw.items()))
         return _first_of([each.id for each in arrivals], numbers)
 
     # engine
@@ -68,7 +69,9 @@ class SqliteLedger:
 
     def arrivals(self, ids: Iterable[str]) -> list[Arrival]:
         sql = f"{_ARRIVALS} WHERE id {_IN_LIST} ORDER BY number"
-        return self._nouns(rows.arrival_of, (row[1:] for row in self._db.all(sql, (_json(ids),))))
+        return self._nouns(
+            rows.arrival_of, (row[1:] for row in self._db.all(sql, (rows.json_list(ids),)))
+        )
 
     def all_arrivals(self, batch: int) -> Iterator[list[Arrival]]:
         last = 0
@@ -93,7 +96,7 @@ class SqliteLedger:
 
     def settlements(self, ids: Iterable[str]) -> dict[str, Settlement]:
         sql = f"SELECT {rows.SETTLEMENT} FROM arrivals WHERE id {_IN_LIST} AND kind IS NOT NULL"
-        found = self._nouns(rows.settlement_of, self._db.all(sql, (_json(ids),)))
+        found = self._nouns(rows.settlement_of, self._db.all(sql, (rows.json_list(ids),)))
         return {settlement.arrival_id: settlement for settlement in found}
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
@@ -106,15 +109,16 @@ class SqliteLedger:
             )
 
     def add_events(self, events: Sequence[Event]) -> list[bool]:
+        found = [rows.event_row(event) for event in events]
         with self._db.transaction():
-            numbers = self._insert("events", rows.EVENT, map(rows.event_row, events))
+            numbers = self._insert("events", rows.EVENT, found)
         return _first_of([each.id for each in events], numbers)
 
     def replace_events(self, arrival_id: str, events: Sequence[Event]) -> None:
         with self._db.transaction():
             self._db.write(
                 f"DELETE FROM events WHERE arrival_id = ? AND kind NOT {_IN_LIST}",
-                [(arrival_id, _json(Act))],
+                [(arrival_id, rows.json_list(Act))],
             )
             self.add_events(events)
 
@@ -146,25 +150,20 @@ class SqliteLedger:
             yield found
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
-        changes = ", ".join(f"{column} = excluded.{column}" for column in rows.CONTACT.split(", "))
+        found = [rows.contact_row(contact) for contact in contacts]
         with self._db.transaction():
-            self._insert(
-                "contacts",
-                rows.CONTACT,
-                map(rows.contact_row, contacts),
-                f"(address) DO UPDATE SET {changes}",
-            )
+            self._insert("contacts", rows.CONTACT, found, _or_update("address", rows.CONTACT))
 
     def sent(self, message_ids: Iterable[str]) -> set[str]:
         sql = f"SELECT message_id FROM sends WHERE message_id {_IN_LIST}"
-        return {message_id for (message_id,) in self._db.all(sql, (_json(message_ids),))}
+        return {message_id for (message_id,) in self._db.all(sql, (rows.json_list(message_ids),))}
 
     # leads
 
     def put_leads(self, leads: Sequence[Lead]) -> None:
+        wanted = [rows.lead_row(lead) for lead in leads]
         with self._db.transaction():
             known = self._db.all(f"SELECT {rows.LEAD} FROM leads ORDER BY position")
-            wanted = [rows.lead_row(lead) for lead in leads]
             # Most reads of a sheet change little: what is as it was is not written again.
             same = min(len(known), len(wanted))
             changed = [
@@ -172,12 +171,8 @@ class SqliteLedger:
                 for position, row in enumerate(wanted, 1)
                 if position > same or row != known[position - 1]
             ]
-            changes = ", ".join(
-                f"{column} = excluded.{column}" for column in ("id", "email", "address")
-            )
-            self._insert(
-                "leads", f"position, {rows.LEAD}", changed, f"(position) DO UPDATE SET {changes}"
-            )
+            columns = f"position, {rows.LEAD}"
+            self._insert("leads", columns, changed, _or_update("position", columns))
             self._db.write("DELETE FROM leads WHERE position > ?", [(len(wanted),)])
 
     def leads_of(self, addresses: Iterable[str]) -> dict[str, list[Lead]]:
@@ -203,13 +198,13 @@ class SqliteLedger:
             f"SELECT {rows.ACTION} FROM actions WHERE address {_IN_LIST} AND {_OPEN} "
             "ORDER BY number"
         )
-        return self._nouns(rows.action_of, self._db.all(sql, (_json(addresses),)))
+        return self._nouns(rows.action_of, self._db.all(sql, (rows.json_list(addresses),)))
 
     def cancel_actions(self, keys: Iterable[str], reason: str) -> None:
         with self._db.transaction():
             self._db.write(
                 f"UPDATE actions SET state = ?, reason = ? WHERE key {_IN_LIST} AND {_OPEN}",
-                [(ActionState.CANCELLED.value, rows.clean(reason), _json(keys))],
+                [(ActionState.CANCELLED.value, rows.clean(reason), rows.json_list(keys))],
             )
 
     def list_actions(
@@ -225,35 +220,13 @@ class SqliteLedger:
 
     def totals(self) -> Totals:
         counters = self._db.all("SELECT name, value FROM counters WHERE value <> 0")
-        ((last_arrival_at, oldest_pending_at),) = self._db.all(
+        times = self._db.all(
             "SELECT (SELECT received_at FROM arrivals"
             " WHERE number = (SELECT max(number) FROM arrivals)),"
             " (SELECT received_at FROM arrivals"
             " WHERE number = (SELECT min(number) FROM arrivals WHERE state = 'pending'))"
         )
-        groups: dict[str, dict[str, int]] = {}
-        for name, value in counters:
-            group, _, rest = name.partition(".")
-            groups.setdefault(group, {})[rest] = value
-
-        def make(_: object) -> Totals:
-            return Totals(
-                arrivals={ArrivalState(k): v for k, v in groups.get("arrivals", {}).items()},
-                kinds=groups.get("kinds", {}),
-                events=groups.get("events", {}).get("", 0),
-                severities=groups.get("severities", {}),
-                contacts=groups.get("contacts", {}).get("", 0),
-                suppressed=groups.get("suppressed", {}).get("", 0),
-                leads=groups.get("leads", {}).get("", 0),
-                actions={
-                    (ActionKind(k.partition(".")[0]), ActionState(k.partition(".")[2])): v
-                    for k, v in groups.get("actions", {}).items()
-                },
-                last_arrival_at=rows.maybe_time(last_arrival_at),
-                oldest_pending_at=rows.maybe_time(oldest_pending_at),
-            )
-
-        return self._nouns(make, [()])[0]
+        return self._nouns(lambda row: rows.totals_of(dict(counters), *row), times)[0]
 
     def confirmations(self, limit: int) -> list[Settlement]:
         found = self._db.all(
@@ -280,19 +253,14 @@ class SqliteLedger:
     # rows
 
     def _insert(
-        self,
-        table: str,
-        columns: str,
-        cells: Iterable[rows.Row],
-        conflict: str = "DO NOTHING",
+        self, table: str, columns: str, found: Sequence[rows.Row], conflict: str = "DO NOTHING"
     ) -> dict[Any, int]:
         """Insert rows; of each that was written, give the first column and the row's number."""
         names = columns.split(", ")
         place = f"({', '.join('?' * len(names))})"
-        waiting = list(cells)
         numbers: dict[Any, int] = {}
-        for start in range(0, len(waiting), _CHUNK):
-            chunk = waiting[start : start + _CHUNK]
+        for start in range(0, len(found), _CHUNK):
+            chunk = found[start : start + _CHUNK]
             sql = (
                 f"INSERT INTO {table} ({columns}) VALUES {', '.join([place] * len(chunk))} "
                 f"ON CONFLICT {conflict} RETURNING {names[0]}, rowid"
@@ -307,7 +275,7 @@ class SqliteLedger:
         asked = {rows.clean(value): value for value in wanted}
         sql = f"SELECT {key}, {columns} FROM {table} WHERE {key} {_IN_LIST} ORDER BY {order}"
         found: dict[str, list[rows.Row]] = {}
-        for value, *row in self._db.all(sql, (_json(asked),)):
+        for value, *row in self._db.all(sql, (rows.json_list(asked),)):
             found.setdefault(asked[value], []).append(tuple(row))
         return found
 
@@ -329,8 +297,9 @@ class SqliteLedger:
             ) from error
 
 
-def _json(texts: Iterable[str]) -> str:
-    return rows.json_list(texts)
+def _or_update(key: str, columns: str) -> str:
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns.split(", "))
+    return f"({key}) DO UPDATE SET {changes}"
 
 
 def _first_of(keys: Sequence[str], new: dict[Any, int]) -> list[bool]:
