@@ -125,8 +125,9 @@ class Message:
     def delivery_status(self) -> tuple[Fields, ...]:
         """The groups of fields of the delivery-status part (RFC 3464, 2.1), per-message first.
 
-        Empty where there is none. Mislabelled ones are found by their first field, and where the
-        MIME structure is broken they are found in the text, before any returned message.
+        Empty where there is none. Mislabelled ones are found by their first field. Fields that stand
+        inside a text are no part of the mail's structure: `formats/status_fields.py` judges those,
+        as a person may have pasted them.
         """
         leaves = [part for part in self.parts() if part.content_type not in RETURNED_TYPES]
         for part in leaves:
@@ -134,7 +135,7 @@ class Message:
                 groups = field_groups(part.content)
                 if groups:
                     return groups
-        return field_groups(_loose_status(self.text)) if len(leaves) == 1 else ()
+        return ()
 
     @cached_property
     def returned_part(self) -> Part | None:
@@ -167,29 +168,6 @@ def _looks_like_status(part: Part) -> bool:
     if not kind.startswith(("text/", "application/", "message/")) or len(part.raw) < 40:
         return False
     return _STATUS_START.match(part.content, 0, 400) is not None and "ecipient" in part.content
-
-
-_LOOSE = re.compile(
-    r"^(?:(?P<status>(?:reporting-mta|final-recipient)[ \t]*:)"
-    r"|(?:return-path|received|x-original-to|delivered-to)[ \t]*:"
-    r"|content-type:[ \t]*message/rfc822)",
-    re.IGNORECASE | re.MULTILINE,
-)
-_LOOSE_END = re.compile(
-    r"^(?:[ \t]*--|(?:return-path|received|content-type|from|message-id)[ \t]*:)",
-    re.IGNORECASE | re.MULTILINE,
-)
-
-
-def _loose_status(text: str) -> str:
-    """Find delivery-status fields in a text whose MIME structure is lost."""
-    start = _LOOSE.search(text) if "ecipient:" in text or "ECIPIENT:" in text else None
-    if start is None or start["status"] is None:
-        return ""
-    block = text.rfind("\n\n", 0, start.start()) + 2
-    end = _LOOSE_END.search(text, start.end())
-    status = text[block if block > 1 else start.start() : end.start() if end else len(text)]
-    return status.encode("utf-8", "replace").decode("latin-1")
 
 
 def header_section(text: str) -> Headers:
