@@ -125,9 +125,9 @@ class Message:
     def delivery_status(self) -> tuple[Fields, ...]:
         """The groups of fields of the delivery-status part (RFC 3464, 2.1), per-message first.
 
-        Empty where there is none. Mislabelled ones are found by their first field. Fields that stand
-        inside a text are no part of the mail's structure: `formats/status_fields.py` judges those,
-        as a person may have pasted them.
+        Empty where there is none. Mislabelled ones are found by their first field. Those that stand
+        inside a text are not taken here, as a person may have pasted them: see
+        `formats/status_fields.py`.
         """
         leaves = [part for part in self.parts() if part.content_type not in RETURNED_TYPES]
         for part in leaves:
