@@ -5,6 +5,7 @@
 """
 
 from bouncesink.config import Config
+from bouncesink.errors import ConfigError
 from bouncesink.outbox.lead_details import COLUMNS, Sheet
 from bouncesink.outbox.reconcile import Change, FlushResult, flush, preview
 
@@ -16,6 +17,15 @@ def open_sheet(config: Config) -> Sheet | None:
 
     The CSV file is the embedded default, so a service without leads runs well without it.
     """
+    if config.sheets.spreadsheet:
+        try:
+            from bouncesink.outbox.googlesheet import GoogleSheet
+        except ImportError as error:
+            raise ConfigError(
+                f"[sheets] needs a package that is not installed ({error.name}): "
+                "pip install 'bouncesink[sheets]'"
+            ) from None
+        return GoogleSheet(config)
     from bouncesink.outbox.csvsheet import CsvSheet
 
     return CsvSheet(config.sheet) if config.sheet.path.exists() else None

@@ -30,6 +30,7 @@ from bouncesink.outbox.lead_details import (
     Sheet,
     Written,
     locate,
+    notes,
     same,
 )
 
@@ -84,7 +85,9 @@ class CsvSheet(Sheet):
             elif any(field.strip(' "\t') for field in fields):
                 rows[record + 1] = _row(record + 1, fields, layout)
         self._held = _Held(path, version, table, layout, len(header), rows)
-        return Reading(list(rows.values()), layout.missing, tuple(self._problems(layout, long)))
+        return Reading(
+            list(rows.values()), layout.missing, (*notes(layout, self._config), *_too_long(long))
+        )
 
     def write(self, changes: Mapping[int, Cells]) -> Written:
         held = self._held
@@ -93,19 +96,6 @@ class CsvSheet(Sheet):
         with self._translated():
             written = _replace(held.path, data, held.version)
         return Written.SETTLED if written else Written.UNTOUCHED
-
-    def _problems(self, layout: Layout, long: list[int]) -> Iterator[str]:
-        if layout.key is None:
-            yield (
-                f"no column is called {self._config.key_column!r}, so leads go by their e-mail. "
-                "[sheet] key_column names it"
-            )
-        if long:
-            named = ", ".join(map(str, long[:_NAMED])) + (", ..." if len(long) > _NAMED else "")
-            yield (
-                f"{len(long):,} rows have more fields than the header, as from a delimiter "
-                f"without quotes, and are left alone: {named}"
-            )
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -122,6 +112,15 @@ class CsvSheet(Sheet):
                 TemporarySinkError if number in _TEMPORARY else PermanentSinkError
             )
             raise kind(f"{self.name}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _too_long(rows: list[int]) -> Iterator[str]:
+    if rows:
+        named = ", ".join(map(str, rows[:_NAMED])) + (", ..." if len(rows) > _NAMED else "")
+        yield (
+            f"{len(rows):,} rows have more fields than the header, as from a delimiter without "
+            f"quotes, and are left alone: {named}"
+        )
 
 
 def _row(number: int, fields: list[str], layout: Layout) -> Row:

@@ -87,11 +87,22 @@ def unquote(field: str) -> str:
     return field[1:] if field.startswith("'") and field[1:].startswith(_DANGEROUS) else field
 
 
+# Possessive throughout, so that a quote without its fellow costs one pass and not many.
+_QUOTED = '"[^"]*+(?:""[^"]*+)*+"'
+
+
 @cache
 def _field(delimiter: str) -> re.Pattern[str]:
-    """Match one field. Possessive, so that a quote without its fellow costs one pass, not many."""
     plain = f"[^{re.escape(delimiter)}\r\n]*+"
-    return re.compile(f'(?P<quoted>"[^"]*+(?:""[^"]*+)*+"{plain})|{plain}')
+    return re.compile(f"{_QUOTED}{plain}|{plain}")
+
+
+@cache
+def _record(delimiter: str) -> re.Pattern[str]:
+    mark = re.escape(delimiter)
+    plain = f"[^{mark}\r\n]*+"
+    field = f'(?:{_QUOTED}{plain}|(?!"){plain})'
+    return re.compile(f"{field}(?:{mark}{field})*+(?P<end>\r\n|[\r\n]|\\Z)?")
 
 
 def _split(text: str, delimiter: str) -> list[str]:
@@ -126,15 +137,9 @@ def _cut(text: str, delimiter: str, where: str) -> list[str]:
 
 def _record_end(text: str, at: int, delimiter: str) -> int:
     """Find where the record ends that begins at `at`; -1 when a quote is never closed."""
-    pattern = _field(delimiter)
-    while found := pattern.match(text, at):
-        if found["quoted"] is None and text.startswith('"', at):
-            return -1
-        at = found.end()
-        if not text.startswith(delimiter, at):
-            break
-        at += 1
-    return at + (2 if text.startswith("\r\n", at) else 1)
+    found = _record(delimiter).match(text, at)
+    assert found, "it matches the empty record at the least"
+    return found.end() if found["end"] is not None else -1
 
 
 def _sniff(text: str, start: int, column: str) -> str:

@@ -117,6 +117,14 @@ def locate(header: Sequence[str], config: SheetConfig, where: str) -> Layout:
     )
 
 
+def notes(layout: Layout, config: SheetConfig) -> list[str]:
+    """Say what a layout lacks that we can do without."""
+    if layout.key is not None:
+        return []
+    lacks = f"no column is called {config.key_column!r}, so leads go by their e-mail"
+    return [f"{lacks}; [sheet] key_column names it"]
+
+
 def cells_of(contact: Contact, zone: tzinfo) -> Cells:
     """Give the cells of an address, in ASCII: a Latin-1 file could hold no more for certain."""
     made = columns(contact, zone, EVIDENCE_LIMIT)

@@ -39,7 +39,7 @@ from bouncesink.outbox.lead_details import (
 )
 from bouncesink.outbox.own import OwnTraces
 
-ROUNDS = 10
+ROUNDS = 30
 """How often one flush reads and writes a sheet whose rows keep moving under it."""
 
 _BATCH = 5000
@@ -227,10 +227,10 @@ class _Flush:
         contact = self.contacts[address] if address else None
         if contact and (contact.bounce_count or not contact.mailable or contact.reinstated):
             return cells_of(contact, self.zone)
-        if row.cells in (EMPTY, FRESH):
-            return None
         if self.written and self._went_astray(row):
             return self.found.get((row.key, row.email), EMPTY)
+        if row.cells in (EMPTY, FRESH):
+            return None
         if self.traces.holds(row.cells, address):
             return FRESH if address else EMPTY
         return None
