@@ -157,6 +157,8 @@ def test_senders(argument: str, address: str) -> None:
         ("FROM:<a@example.com> SIZE", "555 5.5.4"),
         ("FROM:<a@example.com> BODY=BINARYMIME", "555 5.5.4"),
         ("FROM:<a@example.com> RET=HDRS", "555 5.5.4"),
+        ("FROM:<a\x1b[2J@example.com>", "501 5.5.4"),
+        ('FROM:<"a\x00b"@example.com>', "501 5.5.4"),
         ("FROM:<" + '"' * 1000 + "\\" * 1000, "501 5.5.4"),
     ],
 )

@@ -2,7 +2,8 @@
 
 import re
 
-_PATH = r"\s*<((?:[^<>\"\\\s]|\\.|\"(?:[^\"\\]|\\.)*\")*)>(?:\s+(.*))?"
+_QUOTED = r"\"(?:[^\"\\\0-\x1f\x7f]|\\[^\0-\x1f\x7f])*\""
+_PATH = rf"\s*<((?:[^<>\"\\\s\0-\x1f\x7f]|\\[^\s\0-\x1f\x7f]|{_QUOTED})*)>(?:\s+(.*))?"
 _MAIL = re.compile(rf"FROM:{_PATH}\Z", re.IGNORECASE)
 _RCPT = re.compile(rf"TO:{_PATH}\Z", re.IGNORECASE)
 _SOURCE_ROUTE = re.compile(r"@[^\s\"]*:(?=[^:]*@)")

@@ -297,10 +297,13 @@ class LmtpSession(LMTP):
                 if not await self._more():
                     log.info("lmtp.cut_short", peer=self._peer())
                     return None
-        except MemoryError:
-            # Where the content ends we cannot tell now, so the session cannot go on.
+        except ConnectionError:
+            raise
+        except Exception:
+            # Out of memory, say. Where the content ends we cannot tell now: what follows must not
+            # be taken for commands.
             log.exception("lmtp.failed", peer=self._peer())
-            await self.push("421 4.3.1 Out of memory, try again later")
+            await self.push("421 4.3.0 Cannot take it now, try again later")
             return None
         return content
 
@@ -363,6 +366,7 @@ class LmtpServer:
         self._servers: list[asyncio.Server] = []
         self._sessions: set[LmtpSession] = set()
         self._deserted = asyncio.Event()
+        self._stopping = False
 
     @property
     def names(self) -> list[str]:
@@ -391,6 +395,7 @@ class LmtpServer:
         Returns within `timeout` seconds, whatever the peers do: unlike a cancelled wait, sending
         the last of them away is part of the work.
         """
+        self._stopping = True
         for server, listener in zip(self._servers, self._listeners, strict=True):
             server.close()
             listener.close()
@@ -410,6 +415,8 @@ class LmtpServer:
 
     def join(self, session: LmtpSession) -> None:
         self._sessions.add(session)
+        if self._stopping:  # it had been accepted, but not yet begun
+            session.leave()
 
     def part(self, session: LmtpSession) -> None:
         self._sessions.discard(session)

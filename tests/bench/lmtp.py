@@ -11,6 +11,7 @@ that reuses its connections does. Every message is another one, or storing it wo
 import argparse
 import asyncio
 import contextlib
+import re
 import select
 import signal
 import socket
@@ -78,13 +79,9 @@ class Peer:
     """One connection of the load: what it says next, and how many lines it waits for."""
 
     def __init__(self, address: str, *, pipelining: bool) -> None:
-        if address.startswith("unix:"):
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.connect(address.removeprefix("unix:"))
-        else:
-            host, _, port = address.rpartition(":")
-            self.socket = socket.create_connection((host, int(port)))
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.recv(1000)
         self.socket.sendall(b"LHLO load.example.org\r\n")
         reply = b""
@@ -206,23 +203,23 @@ def running(*arguments: str, log: Path) -> Iterator[tuple[str, int]]:
 @contextlib.contextmanager
 def running_all(folder: Path) -> Iterator[tuple[str, int]]:
     """`bouncesink serve`: the same intake while the engine drains beside it."""
-    path = folder / "lmtp.sock"
+    log = folder / "log"
     (folder / "bouncesink.toml").write_text(
-        f'[lmtp]\nlisten = "unix:{path}"\nrecipients = ["{RECIPIENT}"]\n'
+        f'[lmtp]\nlisten = "127.0.0.1:0"\nrecipients = ["{RECIPIENT}"]\n'
         f'[ledger]\npath = "{folder}/ledger.db"\n[log]\nformat = "json"\n'
         f'[sheet]\npath = "{folder}/leads.csv"\n'
     )
-    with (folder / "log").open("ab") as errors:
+    with log.open("ab") as errors:
         command = [sys.executable, "-m", "bouncesink", "serve"]
         process = subprocess.Popen(
             [*command, "--config", str(folder / "bouncesink.toml")], stderr=errors, stdout=errors
         )
         try:
-            while not path.exists():
+            while not (found := re.search(r'"on": "(127[^"]+)"', log.read_text())):
                 if process.poll() is not None:
-                    sys.exit(f"`bouncesink serve` ended: {(folder / 'log').read_text()[-2000:]}")
+                    sys.exit(f"`bouncesink serve` ended: {log.read_text()[-2000:]}")
                 time.sleep(0.1)
-            yield f"unix:{path}", process.pid
+            yield found[1], process.pid
         finally:
             process.terminate()
             process.wait(timeout=60)
