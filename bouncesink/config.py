@@ -68,12 +68,16 @@ class Policy:
 class TrustConfig:
     """`require` is the least trust with which a bounce changes anything about an address.
 
-    `verp_key_file` holds the keys of signed return paths: see `bouncesink.verp`.
+    `verp_key_file` holds the keys of signed return paths: see `bouncesink.verp`; they are put into
+    `bounce_address`, by default the first of `lmtp.recipients`. `sends_complete` says that the
+    `sends` table knows all that was sent, so that what it does not know is doubtful.
     """
 
     require: Require = "plausible"
     verp_key_file: Path | None = None
     verp_max_age_days: int = 45
+    bounce_address: str = ""
+    sends_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,14 +298,13 @@ def _check(config: Config, reader: _Reader) -> None:
             )
     if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
         raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
-    for address in config.lmtp.recipients:
+    addresses = [(("lmtp", "recipients"), address) for address in config.lmtp.recipients]
+    addresses += [(("mailboxes", "address"), mailbox.address) for mailbox in config.mailboxes]
+    if config.trust.bounce_address:
+        addresses.append((("trust", "bounce_address"), config.trust.bounce_address))
+    for keys, address in addresses:
         if normalise(address) is None:
-            raise reader.error(("lmtp", "recipients"), f"{address!r} is not an e-mail address")
-    for mailbox in config.mailboxes:
-        if normalise(mailbox.address) is None:
-            raise reader.error(
-                ("mailboxes", "address"), f"{mailbox.address!r} is not an e-mail address"
-            )
+            raise reader.error(keys, f"{address!r} is not an e-mail address")
     if not re.fullmatch(r"[\w-]{10,200}|", config.sheets.spreadsheet, re.ASCII):
         raise reader.error(
             ("sheets", "spreadsheet"), "the id between /d/ and /edit of its address is wanted"

@@ -403,9 +403,17 @@ class ActionState(StrEnum):
     CANCELLED = "cancelled"
 
 
+OPEN = (ActionState.PENDING, ActionState.APPROVED, ActionState.CLAIMED)
+"""The states in which an intention still wants somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An intention. Two with the same `key` are one, so performing it twice is harmless."""
+    """An intention. Two with the same `key` are one, so performing it twice is harmless.
+
+    From `actor` on it is what came of it: who brought it into its state (an operator, a worker),
+    when and why, and how its attempts went.
+    """
 
     key: str
     kind: ActionKind
@@ -416,6 +424,23 @@ class Action:
     arrival_id: str | None = None
     payload: Mapping[str, str] = field(default_factory=dict)
     state: ActionState = ActionState.PENDING
+    actor: str | None = None
+    moved_at: datetime | None = None
+    reason: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message that we know we sent. `recipient` is normalised; `message_id` has no brackets."""
+
+    message_id: str
+    recipient: str
+    sent_at: datetime | None = None
+    campaign: str | None = None
+    mailbox: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

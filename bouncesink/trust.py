@@ -82,6 +82,7 @@ class Knowledge:
             signed_mailboxes=frozenset(a for a, signed in mailboxes.items() if signed),
             verp_keys=tuple(verp_keys),
             verp_max_age_days=config.trust.verp_max_age_days,
+            sends_complete=config.trust.sends_complete,
         )
 
     @property

@@ -1,6 +1,5 @@
 """What every Ledger promises. Another implementation passes by joining IMPLEMENTATIONS."""
 
-import sqlite3
 import tempfile
 import uuid
 from collections import Counter
@@ -23,6 +22,7 @@ from bouncesink.errors import LedgerBusy, LedgerError
 from bouncesink.identity import arrival_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement, Totals, open_ledger
 from bouncesink.model import (
+    OPEN,
     Act,
     Action,
     ActionKind,
@@ -37,6 +37,7 @@ from bouncesink.model import (
     Lead,
     Reason,
     Report,
+    Send,
     Severity,
     Trust,
     TrustLevel,
@@ -48,24 +49,16 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Implementation:
-    """How to open a ledger in a folder, again and again, and how to say what was sent."""
+    """How to open a ledger in a folder, again and again."""
 
     open: Callable[..., Ledger]
-    know_sent: Callable[[Path, str], None]
 
 
 def _open_sqlite(folder: Path, **options) -> Ledger:
     return open_ledger(folder / "ledger.db", **options)
 
 
-def _know_sent_sqlite(folder: Path, message_id: str) -> None:
-    connection = sqlite3.connect(folder / "ledger.db")
-    with connection:
-        connection.execute("INSERT INTO sends (message_id) VALUES (?)", (message_id,))
-    connection.close()
-
-
-IMPLEMENTATIONS = {"sqlite": Implementation(_open_sqlite, _know_sent_sqlite)}
+IMPLEMENTATIONS = {"sqlite": Implementation(_open_sqlite)}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -334,9 +327,17 @@ def test_many_addresses_at_once(ledger):
     assert ledger.contacts(iter(addresses)) == dict(zip(addresses, contacts, strict=True))
 
 
-def test_sent_knows_what_we_sent(implementation, ledger, tmp_path):
-    implementation.know_sent(tmp_path, "<ours@example.com>")
-    assert ledger.sent(["<ours@example.com>", "<theirs@example.net>"]) == {"<ours@example.com>"}
+def test_what_was_sent_is_known_once_by_message_and_recipient(ledger):
+    one = Send("1@example.com", "who@example.org", NOW, "spring", "sales@example.com")
+    copy = Send("1@example.com", "also@example.org")
+    other = Send("2@example.com", "who@example.org")
+    assert ledger.put_sends([one, copy, one]) == [True, True, False]
+    assert ledger.put_sends([replace(one, campaign="autumn"), other]) == [False, True]
+    assert ledger.sends_of(["1@example.com", "2@example.com", "3@example.com"]) == {
+        "1@example.com": [one, copy],
+        "2@example.com": [other],
+    }
+    assert ledger.put_sends([]) == []
 
 
 # --- leads
@@ -374,6 +375,69 @@ def test_an_action_is_stored_once_by_its_key(ledger):
     assert ledger.list_actions(kind=ActionKind.POSTCARD) == [second]
     assert ledger.list_actions(state=ActionState.DONE) == []
     assert ledger.list_actions(ActionKind.REVIEW, ActionState.PENDING) == [first]
+
+
+def test_actions_are_listed_by_priority_then_age(ledger):
+    wanted = {"a": "3", "b": "2", "c": "1", "d": "x", "e": "1"}
+    ledger.add_actions([action(key, payload={"priority": p}) for key, p in wanted.items()])
+    assert [each.key for each in ledger.list_actions()] == ["c", "e", "b", "d", "a"]
+    ledger.move_action("e", OPEN, ActionState.DONE, at=NOW)
+    ledger.move_action("d", OPEN, ActionState.CLAIMED, at=NOW)
+    found = ledger.list_actions(ActionKind.REVIEW, OPEN)
+    assert [each.key for each in found] == ["c", "b", "d", "a"]
+    assert [each.key for each in ledger.list_actions(state=(ActionState.DONE,))] == ["e"]
+
+
+def test_an_action_is_moved_once_however_many_try(ledger, other):
+    ledger.add_actions([action("a"), action("b")])
+    move = {"at": NOW, "actor": "one", "reason": "they said so"}
+    assert ledger.move_action("a", OPEN, ActionState.DONE, **move)
+    assert not other.move_action("a", OPEN, ActionState.CANCELLED, at=NOW, actor="two")
+    assert not other.move_action("none", OPEN, ActionState.DONE, at=NOW)
+    done = replace(action("a"), state=ActionState.DONE, actor="one", moved_at=NOW)
+    assert other.find_actions("a", 2) == [replace(done, reason="they said so")]
+    assert ledger.totals().actions == {
+        (ActionKind.REVIEW, ActionState.DONE): 1,
+        (ActionKind.REVIEW, ActionState.PENDING): 1,
+    }
+
+
+def test_what_was_cancelled_can_be_called_for_again_but_not_what_a_person_closed(ledger):
+    ledger.add_actions([action(key) for key in "abcd"])
+    ledger.cancel_actions(["a", "b"], "overtaken")
+    ledger.move_action("c", OPEN, ActionState.CANCELLED, at=NOW, actor="one", reason="no")
+    ledger.reopen_actions(["a", "c", "d", "none"])
+    found = {each.key: (each.state.value, each.reason) for each in ledger.list_actions()}
+    assert found == {
+        "a": ("pending", None),
+        "b": ("cancelled", "overtaken"),
+        "c": ("cancelled", "no"),
+        "d": ("pending", None),
+    }
+
+
+def test_a_failed_attempt_is_counted_and_its_error_stays(ledger):
+    ledger.add_actions([action("a")])
+    claimed, pending = ActionState.CLAIMED, ActionState.PENDING
+    for number in (1, 2):
+        assert ledger.move_action("a", (pending,), claimed, at=NOW, actor="worker-1")
+        later = NOW + timedelta(minutes=number)
+        assert ledger.move_action(
+            "a", (claimed,), pending, at=NOW, next_attempt_at=later, error="429"
+        )
+    assert ledger.move_action("a", (pending,), ActionState.DONE, at=NOW, actor="worker-2")
+    (found,) = ledger.list_actions()
+    assert (found.attempts, found.last_error, found.next_attempt_at) == (2, "429", None)
+    assert (found.actor, found.reason) == ("worker-2", None)
+
+
+def test_actions_are_found_by_the_beginning_of_their_key(ledger):
+    ledger.add_actions([action(key) for key in ("review:ab", "review:a_", "review:ac", "alert:ab")])
+    found = [each.key for each in ledger.find_actions("review:a", 10)]
+    assert found == ["review:a_", "review:ab", "review:ac"]
+    assert [each.key for each in ledger.find_actions("review:ab", 10)] == ["review:ab"]
+    assert len(ledger.find_actions("", 2)) == 2
+    assert ledger.find_actions("review:%", 10) == []
 
 
 def test_open_actions_are_pending_approved_or_claimed(ledger):
@@ -605,7 +669,10 @@ def test_no_text_and_no_number_is_too_odd(ledger, each, word):
     ledger.add_actions([action(word, address=word, payload={word: word})])
     assert ledger.add_actions([action(word)]) == [False]
     ledger.cancel_actions([word], word)
-    ledger.sent([word])
+    ledger.sends_of([word])
+    ledger.put_sends([Send(word, word, campaign=word)])
+    ledger.move_action(word, OPEN, ActionState.DONE, at=NOW, actor=word, error=word)
+    ledger.find_actions(word, 10)
     odd = arrival(1, each.id.encode(), envelope_from=word, envelope_to=word)
     ledger.append([odd])
     ledger.settle([settlement(odd, identity=word, subject=word, note=word, damage=(word,))])

@@ -18,6 +18,7 @@ from bouncesink.errors import LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
 from bouncesink.identity import arrival_id
 from bouncesink.ledger import ArrivalState, Settlement, open_ledger, schema
 from bouncesink.model import (
+    OPEN,
     Act,
     Action,
     ActionKind,
@@ -515,7 +516,9 @@ def test_questions_find_their_rows_by_an_index(ledger):
     ledger.pending(10)
     ledger.arrivals(["a"])
     ledger.settlements(["a"])
-    ledger.sent(["a"])
+    ledger.sends_of(["a"])
+    ledger.find_actions("a", 10)
+    ledger.list_actions(ActionKind.REVIEW, OPEN)
     ledger.confirmations(10)
     list(ledger.events_since(NOW))
     list(ledger.all_events())
@@ -750,9 +753,9 @@ def test_people_ask_with_sqlite_utils(told, query, printed):
 
 def test_sends_are_fed_with_sqlite_utils(told, ledger, tmp_path):
     sends = tmp_path / "sends.csv"
-    sends.write_text("message_id,recipient\n<m1@example.com>,gone@example.org\n", encoding="utf-8")
+    sends.write_text("message_id,recipient\nm1@example.com,gone@example.org\n", encoding="utf-8")
     command = ["insert", str(told), "sends", str(sends), "--csv", "--ignore"]
     for _ in range(2):
         result = CliRunner().invoke(sqlite_utils_cli, command)
         assert result.exit_code == 0, result.output
-    assert ledger.sent(["<m1@example.com>", "<m2@example.com>"]) == {"<m1@example.com>"}
+    assert set(ledger.sends_of(["m1@example.com", "m2@example.com"])) == {"m1@example.com"}

@@ -273,7 +273,17 @@ class Engine:
     def _start(self, actions: Sequence[Action]) -> int:
         """Store intentions, a flood of reviews as one; return how many were new."""
         waiting = self.ledger.totals().actions.get((ActionKind.REVIEW, ActionState.PENDING), 0)
-        return sum(self.ledger.add_actions(contain(actions, waiting, self.clock())))
+        wanted = contain(actions, waiting, self.clock())
+        new = self.ledger.add_actions(wanted)
+        old = [action for action, is_new in zip(wanted, new, strict=True) if not is_new]
+        self.ledger.reopen_actions(action.key for action in old)
+        for action in old:
+            if action.address is None and "flood" in action.payload:
+                # Dismissed for what it stood for then; this is more of it.
+                self.ledger.move_action(
+                    action.key, (ActionState.DONE,), ActionState.PENDING, at=self.clock()
+                )
+        return sum(new)
 
     def _fold(self, address: str, events: Iterable[Event]) -> Contact:
         return fold(address, events, self.config.policy, self._require)
@@ -290,7 +300,7 @@ class Engine:
         known = Known(
             knowledge=replace(self._knowledge, leads_known=self.ledger.totals().leads > 0),
             leads=self.ledger.leads_of(addresses),
-            sends=self.ledger.sent(each for each in ids if each),
+            sends=self.ledger.sends_of(each for each in ids if each),
         )
         return [events_of(arrival, reading, known) for arrival, reading in pairs]
 

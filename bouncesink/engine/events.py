@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bouncesink.address import normalise
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Settlement
-from bouncesink.model import Arrival, DsnAction, Event, Kind, Lead, Report, Verdict
+from bouncesink.model import Arrival, DsnAction, Event, Kind, Lead, Report, Send, Verdict
 from bouncesink.reader import Reading
 from bouncesink.trust import Knowledge, assess
 
@@ -31,7 +31,12 @@ class Known:
 
     knowledge: Knowledge
     leads: Mapping[str, Sequence[Lead]]
-    sends: set[str]
+    sends: Mapping[str, Sequence[Send]]
+
+    def send(self, message_id: str | None, address: str) -> Send | None:
+        """Give what was sent under a Message-ID: to this address if it was, else to another."""
+        sends = self.sends.get(message_id, ()) if message_id else ()
+        return next((s for s in sends if s.recipient == address), sends[0] if sends else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,13 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
     notice, report, address = reading.notice, subject.report, subject.address
     original = notice.original
     leads = known.leads.get(address, ())
+    send = known.send(original.message_id, address)
     knowledge = replace(
         known.knowledge,
         is_lead=bool(leads),
-        known_send=original.message_id in known.sends,
+        known_send=send is not None,
+        sent_to=send.recipient if send else None,
+        sent_at=send.sent_at if send else None,
         now=arrival.received_at,
     )
     by_action = report is not None and notice.kind in _KIND_OF.values()
@@ -111,7 +119,7 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
         message_id=original.message_id,
         sender=original.from_,
         subject=original.subject,
-        campaign=next(iter(original.campaign.values()), None),
+        campaign=next(iter(original.campaign.values()), send.campaign if send else None),
         lead_id=leads[0].id if leads else None,
     )
 

@@ -108,23 +108,26 @@ CREATE TABLE actions (
   arrival_id TEXT REFERENCES arrivals (id),
   payload TEXT NOT NULL,             -- a JSON object
   created_at TEXT NOT NULL,
-  claimed_by TEXT,
-  attempts INTEGER NOT NULL DEFAULT 0,
+  priority INTEGER NOT NULL DEFAULT 2,  -- 1 is first
+  actor TEXT,                        -- who brought it into its state, if somebody did
+  moved_at TEXT,                     -- when
+  reason TEXT,                       -- why
+  attempts INTEGER NOT NULL DEFAULT 0,  -- that failed
   next_attempt_at TEXT,
-  last_error TEXT,
-  reason TEXT                        -- why it was cancelled
+  last_error TEXT
 );
-CREATE INDEX actions_state ON actions (state, kind);
-CREATE INDEX actions_kind ON actions (kind);
+CREATE INDEX actions_state ON actions (state, kind, priority, number);
+CREATE INDEX actions_kind ON actions (kind, priority, number);
 CREATE INDEX actions_open ON actions (address) WHERE state IN ('pending', 'approved', 'claimed');
 
 CREATE TABLE sends (
-  -- Messages that we know we sent, to compare bounces with.
-  message_id TEXT PRIMARY KEY NOT NULL,
-  recipient TEXT,
+  -- Messages that we know we sent, to compare bounces with: `bouncesink sends import`.
+  message_id TEXT NOT NULL,          -- without angle brackets
+  recipient TEXT NOT NULL,           -- normalised
   sent_at TEXT,
   campaign TEXT,
-  mailbox TEXT
+  mailbox TEXT,
+  PRIMARY KEY (message_id, recipient)
 );
 
 CREATE TABLE counters (
@@ -231,7 +234,7 @@ WHERE contacts.bounce_type = 'HARD'
 ORDER BY contacts.hard_since DESC;
 
 CREATE VIEW review AS
--- What waits for a person, with what the bounce said; the oldest first.
+-- What waits for a person, with what the bounce said; by priority, then the oldest first.
 SELECT
   actions.key, actions.created_at, coalesce(actions.address, events.address) AS address,
   events.category, events.severity, events.status, events.diagnostic, events.rule,
@@ -242,7 +245,7 @@ FROM actions
 LEFT JOIN events ON events.id = actions.event_id
 LEFT JOIN arrivals ON arrivals.id = coalesce(actions.arrival_id, events.arrival_id)
 WHERE actions.kind = 'review' AND actions.state IN ('pending', 'approved', 'claimed')
-ORDER BY actions.number;
+ORDER BY actions.priority, actions.number;
 
 CREATE VIEW daily AS
 -- What came in on each day (UTC), by what it meant; the latest first.

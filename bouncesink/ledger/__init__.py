@@ -8,7 +8,7 @@ Times are kept to the millisecond. A NUL or a lone surrogate in text is kept as 
 address that is asked for with one is found; a reply code beyond 32 bits is kept as None.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +25,7 @@ from bouncesink.model import (
     Event,
     Kind,
     Lead,
+    Send,
 )
 
 
@@ -101,8 +102,12 @@ class Ledger(Protocol):
     def contacts(self, addresses: Iterable[str]) -> dict[str, Contact]: ...
     def all_contacts(self, batch: int) -> Iterator[list[Contact]]: ...
     def put_contacts(self, contacts: Sequence[Contact]) -> None: ...
-    def sent(self, message_ids: Iterable[str]) -> set[str]:
-        """Of these Message-IDs, the ones that the `sends` table knows."""
+
+    # sends
+    def put_sends(self, sends: Sequence[Send]) -> list[bool]:
+        """Store what was sent; of each, whether it was new by its Message-ID and recipient."""
+
+    def sends_of(self, message_ids: Iterable[str]) -> dict[str, list[Send]]: ...
 
     # leads
     def put_leads(self, leads: Sequence[Lead]) -> None:
@@ -118,10 +123,40 @@ class Ledger(Protocol):
     def open_actions(self, addresses: Iterable[str]) -> list[Action]:
         """Those that are pending, approved or claimed."""
 
-    def cancel_actions(self, keys: Iterable[str], reason: str) -> None: ...
+    def cancel_actions(self, keys: Iterable[str], reason: str) -> None:
+        """Close what is open of these, as no longer called for."""
+
+    def reopen_actions(self, keys: Iterable[str]) -> None:
+        """Make pending again what `cancel_actions` closed of these; what a person closed stays."""
+
+    def move_action(  # noqa: PLR0913 - the columns of a move, each by its name
+        self,
+        key: str,
+        states: Collection[ActionState],
+        to: ActionState,
+        *,
+        at: datetime,
+        actor: str | None = None,
+        reason: str | None = None,
+        next_attempt_at: datetime | None = None,
+        error: str | None = None,
+    ) -> bool:
+        """Bring an action from one of `states` to another; whether it was in one of them.
+
+        Of several who try at once, one succeeds. An `error` counts as a failed attempt; `reason`
+        and `error` stay what they were where None is given.
+        """
+
     def list_actions(
-        self, kind: ActionKind | None = None, state: ActionState | None = None, limit: int = 100
-    ) -> list[Action]: ...
+        self,
+        kind: ActionKind | None = None,
+        state: ActionState | Collection[ActionState] | None = None,
+        limit: int = 100,
+    ) -> list[Action]:
+        """By priority, then oldest first."""
+
+    def find_actions(self, prefix: str, limit: int) -> list[Action]:
+        """Those whose key begins so, by key."""
 
     # reading
     def totals(self) -> Totals: ...

@@ -27,6 +27,7 @@ from bouncesink.model import (
     Lead,
     Reason,
     Report,
+    Send,
     Severity,
     Trust,
     TrustLevel,
@@ -51,10 +52,15 @@ CONTACT = (
     "last_strike_at, hard_since, hard_event, reinstated, evidence"
 )
 LEAD = "id, email, address"
-ACTION = "key, kind, state, address, lead_id, event_id, arrival_id, payload, created_at"
+NEW_ACTION = (
+    "key, kind, state, address, lead_id, event_id, arrival_id, payload, created_at, priority"
+)
+ACTION = f"{NEW_ACTION}, actor, moved_at, reason, attempts, next_attempt_at, last_error"
+SEND = "message_id, recipient, sent_at, campaign, mailbox"
 
 _EVENT_KINDS: Mapping[str, Kind | Act] = {each.value: each for each in (*Kind, *Act)}
 _MAX_INTEGER = 2**31 - 1
+_PRIORITIES = {"1": 1, "2": 2, "3": 3}
 
 
 def clean(text: str) -> str:
@@ -310,11 +316,13 @@ def action_row(action: Action) -> Row:
         action.arrival_id,
         json_text({clean(name): clean(value) for name, value in action.payload.items()}),
         time_text(action.created_at),
+        _PRIORITIES.get(action.payload.get("priority", ""), 2),
     )
 
 
 def action_of(row: Row) -> Action:
-    key, kind, state, address, lead_id, event_id, arrival_id, payload, created_at = row
+    key, kind, state, address, lead_id, event_id, arrival_id, payload, created_at, _ = row[:10]
+    actor, moved_at, reason, attempts, next_attempt_at, last_error = row[10:]
     return Action(
         key=key,
         kind=ActionKind(kind),
@@ -325,7 +333,28 @@ def action_of(row: Row) -> Action:
         arrival_id=arrival_id,
         payload=json.loads(payload),
         state=ActionState(state),
+        actor=actor,
+        moved_at=maybe_time(moved_at),
+        reason=reason,
+        attempts=attempts,
+        next_attempt_at=maybe_time(next_attempt_at),
+        last_error=last_error,
     )
+
+
+def send_row(send: Send) -> Row:
+    return (
+        clean(send.message_id),
+        clean(send.recipient),
+        maybe_time_text(send.sent_at),
+        maybe(send.campaign),
+        maybe(send.mailbox),
+    )
+
+
+def send_of(row: Row) -> Send:
+    message_id, recipient, sent_at, campaign, mailbox = row
+    return Send(message_id, recipient, maybe_time(sent_at), campaign, mailbox)
 
 
 def totals_of(

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - what is put into the SQL here are names of our own, never data
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from bouncesink.model import (
     Event,
     Kind,
     Lead,
+    Send,
 )
 
 _Noun = TypeVar("_Noun")
@@ -33,6 +34,9 @@ _BATCH_OCTETS = 1 << 26
 
 _CHUNK = 50
 """How many rows go into one statement: each statement waits for the interpreter's lock."""
+
+_LAST = "\U0010ffff"
+"""Sorts after every text that goes on differently."""
 
 _OPEN = "state IN ('pending', 'approved', 'claimed')"
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
@@ -154,9 +158,16 @@ class SqliteLedger:
         with self._db.transaction():
             self._insert("contacts", rows.CONTACT, found, _or_update("address", rows.CONTACT))
 
-    def sent(self, message_ids: Iterable[str]) -> set[str]:
-        sql = f"SELECT message_id FROM sends WHERE message_id {_IN_LIST}"
-        return {message_id for (message_id,) in self._db.all(sql, (rows.json_list(message_ids),))}
+    def put_sends(self, sends: Sequence[Send]) -> list[bool]:
+        found = [rows.send_row(send) for send in sends]
+        columns = "message_id || ' ' || recipient, rowid"
+        with self._db.transaction():
+            new = self._insert("sends", rows.SEND, found, returning=columns)
+        return _first_of([f"{row[0]} {row[1]}" for row in found], new)
+
+    def sends_of(self, message_ids: Iterable[str]) -> dict[str, list[Send]]:
+        found = self._under("message_id", "sends", rows.SEND, message_ids, "rowid")
+        return {key: self._nouns(rows.send_of, of_message) for key, of_message in found.items()}
 
     # leads
 
@@ -190,7 +201,7 @@ class SqliteLedger:
     def add_actions(self, actions: Sequence[Action]) -> list[bool]:
         found = [rows.action_row(action) for action in actions]
         with self._db.transaction():
-            numbers = self._insert("actions", rows.ACTION, found)
+            numbers = self._insert("actions", rows.NEW_ACTION, found)
         return _first_of([row[0] for row in found], numbers)
 
     def open_actions(self, addresses: Iterable[str]) -> list[Action]:
@@ -207,14 +218,62 @@ class SqliteLedger:
                 [(ActionState.CANCELLED.value, rows.clean(reason), rows.json_list(keys))],
             )
 
+    def reopen_actions(self, keys: Iterable[str]) -> None:
+        with self._db.transaction():
+            self._db.write(
+                "UPDATE actions SET state = ?, reason = NULL "
+                f"WHERE key {_IN_LIST} AND state = ? AND actor IS NULL",
+                [(ActionState.PENDING, rows.json_list(keys), ActionState.CANCELLED)],
+            )
+
+    def move_action(  # noqa: PLR0913 - the columns of a move, each by its name
+        self,
+        key: str,
+        states: Collection[ActionState],
+        to: ActionState,
+        *,
+        at: datetime,
+        actor: str | None = None,
+        reason: str | None = None,
+        next_attempt_at: datetime | None = None,
+        error: str | None = None,
+    ) -> bool:
+        sql = (
+            "UPDATE actions SET state = ?, moved_at = ?, actor = ?, reason = coalesce(?, reason), "
+            "next_attempt_at = ?, last_error = coalesce(?, last_error), attempts = attempts + ? "
+            f"WHERE key = ? AND state {_IN_LIST} RETURNING key"
+        )
+        cells = (
+            to.value,
+            rows.time_text(at),
+            rows.maybe(actor),
+            rows.maybe(reason),
+            rows.maybe_time_text(next_attempt_at),
+            rows.maybe(error),
+            int(error is not None),
+            rows.clean(key),
+            rows.json_list(states),
+        )
+        with self._db.transaction():
+            return bool(self._db.all(sql, cells))
+
     def list_actions(
-        self, kind: ActionKind | None = None, state: ActionState | None = None, limit: int = 100
+        self,
+        kind: ActionKind | None = None,
+        state: ActionState | Collection[ActionState] | None = None,
+        limit: int = 100,
     ) -> list[Action]:
-        wanted = {"kind": kind, "state": state}
-        cells = {column: value.value for column, value in wanted.items() if value}
-        where = " AND ".join(f"{column} = ?" for column in cells) or "true"
-        sql = f"SELECT {rows.ACTION} FROM actions WHERE {where} ORDER BY number LIMIT ?"
-        return self._nouns(rows.action_of, self._db.all(sql, (*cells.values(), limit)))
+        states = [state] if isinstance(state, ActionState) else list(state or ActionState)
+        where, cells = f"state {_IN_LIST}", [rows.json_list(states)]
+        if kind:
+            where, cells = f"kind = ? AND {where}", [kind.value, *cells]
+        sql = f"SELECT {rows.ACTION} FROM actions WHERE {where} ORDER BY priority, number LIMIT ?"
+        return self._nouns(rows.action_of, self._db.all(sql, (*cells, limit)))
+
+    def find_actions(self, prefix: str, limit: int) -> list[Action]:
+        sql = f"SELECT {rows.ACTION} FROM actions WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+        first = rows.clean(prefix)
+        return self._nouns(rows.action_of, self._db.all(sql, (first, first + _LAST, limit)))
 
     # reading
 
@@ -253,7 +312,12 @@ class SqliteLedger:
     # rows
 
     def _insert(
-        self, table: str, columns: str, found: Sequence[rows.Row], conflict: str = "DO NOTHING"
+        self,
+        table: str,
+        columns: str,
+        found: Sequence[rows.Row],
+        conflict: str = "DO NOTHING",
+        returning: str = "",
     ) -> dict[Any, int]:
         """Insert rows; of each that was written, give the first column and the row's number."""
         names = columns.split(", ")
@@ -263,7 +327,7 @@ class SqliteLedger:
             chunk = found[start : start + _CHUNK]
             sql = (
                 f"INSERT INTO {table} ({columns}) VALUES {', '.join([place] * len(chunk))} "
-                f"ON CONFLICT {conflict} RETURNING {names[0]}, rowid"
+                f"ON CONFLICT {conflict} RETURNING {returning or f'{names[0]}, rowid'}"
             )
             numbers.update(self._db.all(sql, [cell for row in chunk for cell in row]))
         return numbers
