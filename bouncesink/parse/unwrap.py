@@ -45,7 +45,7 @@ def unwrap(message: Message, damage: list[str]) -> Unwrapped:
 
 _DAEMON = re.compile(
     r"mailer-?daemon|postmaster|mail ?delivery|delivery (?:sub)?system|mail (?:sub)?system"
-    r"|mdaemon|MicrosoftExchange|bounces?@|mailer@|administrator@",
+    r"|mdaemon|mail server at|MicrosoftExchange|bounces?@|mailer@|administrator@",
     re.IGNORECASE,
 )
 _TITLE = re.compile(

@@ -23,6 +23,9 @@ from bouncesink.parse.message import Found, Message
 
 NAME = "gmail"
 
+GROUPS = "groups.google.com"
+"""Google Groups refuses from the same address, for reasons of its own: see google_groups."""
+
 _SENDER = re.compile(r"mailer-daemon@(?:googlemail|gmail|google)\.com", re.IGNORECASE)
 _TITLE = re.compile(r"^technical details of \w{1,20} failure:", re.IGNORECASE | re.MULTILINE)
 _LISTING = re.compile(
@@ -41,7 +44,8 @@ RETURNED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _TOLD = re.compile(
-    r"(?:wasn'?t delivered to|(?:problem|trouble) delivering (?:your message|it) to|delivered to"
+    r"(?:(?:wasn'?t|wurde nicht|konnte nicht) (?:delivered to|an)|(?:problem"
+    r"|trouble) delivering (?:your message|it) to|delivered to"
     r"|zugestellt an|nachricht an|remis à|message (?:à|n'a pas pu être remis à)|entregado? (?:a"
     r"|para)"
     r"|consegnat[oa] a)\s+(\S{3,320})",
@@ -64,7 +68,7 @@ def recognize(message: Message) -> Found | None:
         return listing
     notice, returned = cut(message.text, RETURNED)
     addresses = failed_recipients(message) or _named(notice)
-    if not addresses:
+    if not addresses or GROUPS in notice:
         return None
     response = _RESPONSE.search(notice) or _DETAILS.search(notice)
     detail = response[1] if response else notice.strip()

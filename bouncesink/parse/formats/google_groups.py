@@ -4,7 +4,7 @@ From mailer-daemon@googlemail.com in the sender's language, with X-Failed-Recipi
 groups.google.com (public collections of bounces).
 """
 
-from bouncesink.parse.formats.gmail import RETURNED
+from bouncesink.parse.formats.gmail import GROUPS, RETURNED
 from bouncesink.parse.formats.reading import Entry, cut, failed_recipients, reports
 from bouncesink.parse.message import Found, Message
 
@@ -12,10 +12,10 @@ NAME = "google-groups"
 
 
 def recognize(message: Message) -> Found | None:
-    if "x-failed-recipients" not in message.headers or "groups.google.com" not in message.text:
+    if "x-failed-recipients" not in message.headers or GROUPS not in message.text:
         return None
     notice, returned = cut(message.text, RETURNED)
-    if "groups.google.com" not in notice:
+    if GROUPS not in notice:
         return None
     made = reports(map(Entry, failed_recipients(message)), NAME, detail=notice.strip()[:800])
     return Found(made, returned_text=returned) if made else None

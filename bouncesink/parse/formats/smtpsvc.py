@@ -21,6 +21,10 @@ _OPENING = re.compile(
 )
 _SAID = re.compile(r"technical details:\s*[-=\s]*([^\n]{3,1500}(?:\n[^\n=]+){0,6})", re.IGNORECASE)
 
+_GMAIL = re.compile(r"^technical details of \w{1,20} failure:", re.IGNORECASE | re.MULTILINE)
+
 
 def recognize(message: Message) -> Found | None:
+    if _GMAIL.search(message.text):
+        return None
     return read_list(message, NAME, _OPENING, _SAID)
