@@ -49,15 +49,19 @@ class Chore:
     def wake(self) -> None:
         self._woken.set()
 
+    def goes_on(self) -> bool:
+        """Whether to do more; whoever wakes it from now on is not missed."""
+        self._woken.clear()
+        return not self.stopping.is_set()
+
     def rest(self) -> None:
         """Wait until there may be something to do, or until it is time to stop."""
-        self._woken.wait(self._every)
         if not self.stopping.is_set():
-            self._woken.clear()
+            self._woken.wait(self._every)
 
     def stop(self) -> None:
         self.stopping.set()
-        self._woken.set()  # and it stays set: nothing rests from now on
+        self._woken.set()
 
     def join(self, patience: float) -> None:
         """Wait for the end of what it is doing, `patience` seconds at the most."""
@@ -66,7 +70,7 @@ class Chore:
 
     def _run(self) -> None:
         pause = 1.0
-        while not self.stopping.is_set():
+        while self.goes_on():
             try:
                 self._step(self)
                 pause = 1.0
@@ -132,7 +136,7 @@ def _drain(config: Config, chore: Chore) -> None:
         closing(open_ledger(config.ledger.path)) as ledger,
     ):
         engine = Engine(ledger, config)
-        while not chore.stopping.is_set():
+        while chore.goes_on():
             if engine.drain_batch(pool) is None:
                 chore.rest()
 
@@ -151,7 +155,17 @@ class _Flusher:
         with closing(open_ledger(self._config.ledger.path)) as ledger:
             engine = Engine(ledger, self._config)
             last = self._last
-            self._last = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
-        for problem in self._last.problems:
+            result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
+        self._last = result
+        if result.changes or result.repairs:
+            log.info(
+                "sheet.flushed",
+                sheet=sheet.name,
+                leads=result.leads,
+                cells=result.cells,
+                put_back=len(result.put_back),
+                repairs=result.repairs,
+            )
+        for problem in result.problems:
             if last is None or problem not in last.problems:
                 log.warning("sheet.problem", sheet=sheet.name, problem=problem)
