@@ -82,6 +82,16 @@ def test_what_cannot_be_tied_to_our_mail_goes_to_review(ledger: Ledger, pool: Re
     assert (action.kind, action.payload["why"]) == (ActionKind.REVIEW, "doubtful")
 
 
+def test_an_events_file_is_the_operators_word(ledger: Ledger, pool: ReaderPool) -> None:
+    config = replace(CONFIG, mailboxes=(MailboxConfig("outreach@example.com"),))
+    entry = b'{"code":"550 5.1.1","date":"2026-03-01","email":"lead@example.org"}'
+    ledger.append(
+        [Arrival(arrival_id(entry, ""), "events", "", "", NOW, entry, "application/json")]
+    )
+    Engine(ledger, config).drain(pool)
+    assert not ledger.contacts(["lead@example.org"])["lead@example.org"].mailable
+
+
 def test_an_arrival_that_we_fail_at_waits_in_review_and_holds_up_none(
     ledger: Ledger, pool: ReaderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

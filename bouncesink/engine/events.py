@@ -98,6 +98,7 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
     knowledge = replace(
         known.knowledge,
         is_lead=bool(leads),
+        vouched=arrival.media_type == "application/json",
         known_send=send is not None,
         sent_to=send.recipient if send else None,
         sent_at=send.sent_at if send else None,
