@@ -729,14 +729,14 @@ class Counters(RuleBasedStateMachine):
         verdict = category and Verdict(category, "r")
         self.ledger.add_events([event(str(number), verdict=verdict) for number in numbers])
 
-    @rule(number=few, numbers=some, category=st.sampled_from(Category))
-    def replace_events(self, number, numbers, category):
+    @rule(number=few, category=st.sampled_from(Category), before=some, after=some)
+    def replace_events(self, number, category, before, after):
         of = arrival(number)
         self.ledger.append([of])
-        self.ledger.replace_events(
-            of.id,
-            [event(str(n), arrival_id=of.id, verdict=Verdict(category, "r")) for n in numbers],
-        )
+        for numbers in (before, after):
+            verdict = Verdict(category, "r")
+            made = [event(str(n), arrival_id=of.id, verdict=verdict) for n in numbers]
+            self.ledger.replace_events(of.id, made)
 
     @rule(numbers=some, suppressed=st.frozensets(st.sampled_from(Reason), max_size=2))
     def put_contacts(self, numbers, suppressed):
@@ -753,6 +753,14 @@ class Counters(RuleBasedStateMachine):
     @rule(numbers=some)
     def cancel_actions(self, numbers):
         self.ledger.cancel_actions([str(number) for number in numbers], "no")
+
+    @rule(number=few, to=st.sampled_from(ActionState))
+    def move_action(self, number, to):
+        self.ledger.move_action(str(number), list(ActionState), to, at=NOW)
+
+    @rule(numbers=some)
+    def reopen_actions(self, numbers):
+        self.ledger.reopen_actions([str(number) for number in numbers])
 
     @rule(numbers=some)
     def give_up(self, numbers):
