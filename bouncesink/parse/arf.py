@@ -63,7 +63,7 @@ def _report(message: Message, fields: Headers) -> Found:
 
 def _complained(message: Message, fields: Headers) -> list[str]:
     for name in _NAMING_FIELDS:
-        found = [address_in(value) for value in fields.all(name)[:MAX_RECIPIENTS]]
+        found = [address_in(value[:1000]) for value in fields.all(name)[:MAX_RECIPIENTS]]
         named = [address for address in found if address and not _HIDDEN.search(address)]
         if named:
             return named

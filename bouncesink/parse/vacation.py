@@ -97,7 +97,7 @@ def _alternative(message: Message) -> str | None:
     text = "\n".join(line for line in text.split("\n") if not line.startswith((">", "|")))
     if not _GONE.search(text):
         return None
-    ours = {each.lower() for each in ADDRESS.findall(message.headers.get("to") or "")}
+    ours = {each.lower() for each in ADDRESS.findall((message.headers.get("to") or "")[:4000])}
     old = {each.lower() for each in ADDRESS.findall(message.from_)}
     for found in ADDRESS.findall(text)[:50]:
         address: str = found.strip("*_'")

@@ -13,6 +13,18 @@ from bouncesink.parse.message import Found, Message
 
 NAME = "exchange"
 
+_HINTS = (
+    "#",
+    "enerat",
+    "énération",
+    "enerier",
+    "emote",
+    "iagn",
+    "診断",
+    "生成",
+    "服务器",
+    "server di",
+)
 _MARK = re.compile(
     r"^[ \t]*(?:generating server|generierender server|serveur de g[ée]n[ée]ration"
     r"|servidor (?:que gener|de ori|generad)"
@@ -51,7 +63,7 @@ _QUOTED = re.compile(
 
 def recognize(message: Message) -> Found | None:
     text = message.text
-    if _MARK.search(text) is None:
+    if not any(hint in text for hint in _HINTS) or _MARK.search(text) is None:
         return None
     parted = notice_of(message, _ANY, RETURNED)
     if parted is None:

@@ -61,7 +61,7 @@ _DELAY = re.compile(r"\(delay\)|incomplete|verzöger|retard|retras|遅延|tempor
 
 def recognize(message: Message) -> Found | None:
     ours = _SENDER.search(message.from_) is not None
-    if not ours and _TITLE.search(message.text, 0, MAX_INTRO) is None:
+    if not ours and not is_legacy(message):
         return None
     listing = read_list(message, NAME, _LISTING, _DETAILS, RETURNED)
     if listing is not None or not ours:
@@ -76,6 +76,12 @@ def recognize(message: Message) -> Found | None:
     action = DsnAction.DELAYED if waiting else action_in(notice)
     made = reports(map(Entry, addresses), NAME, action, detail=detail)
     return Found(made, returned_text=returned)
+
+
+def is_legacy(message: Message) -> bool:
+    """Whether it has the title that only the old form has."""
+    text = message.text
+    return "echnical details of" in text and _TITLE.search(text, 0, MAX_INTRO) is not None
 
 
 def _named(notice: str) -> list[str]:

@@ -19,4 +19,6 @@ _OPENING = re.compile(
 
 
 def recognize(message: Message) -> Found | None:
+    if " failed:" not in message.text and "you have sent" not in message.text:
+        return None
     return read_blocks(message, NAME, _OPENING)

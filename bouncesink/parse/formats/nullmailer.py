@@ -20,4 +20,6 @@ _OPENING = re.compile(
 
 
 def recognize(message: Message) -> Found | None:
+    if "nullmailer" not in message.text:
+        return None
     return read_list(message, NAME, _OPENING)

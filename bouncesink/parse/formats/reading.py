@@ -252,7 +252,7 @@ def failed_recipients(message: Message) -> list[str]:
     return [
         entry.address
         for value in message.headers.all("x-failed-recipients")
-        for entry in listed(value)
+        for entry in listed(value[:32_000])
     ]
 
 

@@ -6,7 +6,8 @@ recipients, because ...", an indented list, and details below a title. Public co
 
 import re
 
-from bouncesink.parse.formats.reading import read_list
+from bouncesink.parse.formats import gmail
+from bouncesink.parse.formats.reading import MAX_INTRO, read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "smtpsvc"
@@ -19,12 +20,11 @@ _OPENING = re.compile(
     r"|la remise aux destinataires suivants a échoué[^\n]{0,20}[:.])",
     re.IGNORECASE | re.MULTILINE,
 )
+_HINT = re.compile(r"ollowing recipient|olgenden|suivants")
 _SAID = re.compile(r"technical details:\s*[-=\s]*([^\n]{3,1500}(?:\n[^\n=]+){0,6})", re.IGNORECASE)
-
-_GMAIL = re.compile(r"^technical details of \w{1,20} failure:", re.IGNORECASE | re.MULTILINE)
 
 
 def recognize(message: Message) -> Found | None:
-    if _GMAIL.search(message.text):
+    if not _HINT.search(message.text, 0, MAX_INTRO) or gmail.is_legacy(message):
         return None
     return read_list(message, NAME, _OPENING, _SAID)

@@ -28,7 +28,7 @@ _RETURNED = re.compile(
 
 def recognize(message: Message) -> Found | None:
     text = message.text
-    if _REQUIRED.search(text) is None or not from_machine(message):
+    if "ecipient:" not in text or _REQUIRED.search(text) is None or not from_machine(message):
         return None
     start = _START.search(text)
     if start is None or RETURNED.search(text, 0, start.start()) is not None:
