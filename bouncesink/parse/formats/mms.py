@@ -6,7 +6,7 @@ fields below a title; the recipient is their "To" or "RCPT TO" (public collectio
 
 import re
 
-from bouncesink.parse.formats.reading import Entry, notice_of, reports, tidy
+from bouncesink.parse.formats.reading import MAX_INTRO, Entry, from_machine, reports, tidy
 from bouncesink.parse.message import Found, Message
 
 NAME = "mms"
@@ -17,14 +17,12 @@ _OPENING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _TO = re.compile(r"^[ \t]*(?:rcpt to|to): ?(\S[^\n]{2,400})", re.IGNORECASE | re.MULTILINE)
-_NEVER = re.compile(r"(?!)")
 
 
 def recognize(message: Message) -> Found | None:
-    parted = notice_of(message, _OPENING, _NEVER)
-    if parted is None:
+    text = message.text[:MAX_INTRO]
+    if _OPENING.search(text) is None or not from_machine(message):
         return None
-    text = parted[0]
     to = _TO.search(text)
     address = tidy(to[1]) if to else None
     if to is None or address is None:

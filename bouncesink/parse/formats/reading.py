@@ -70,7 +70,8 @@ def tells_failure(message: Message) -> bool:
 RETURNED = re.compile(
     r"^[ \t]{0,8}(?:"
     r"[-=_*#+|>~][-=_*#+|>~ \t]{1,100}[^\n]{0,60}?"
-    r"(?:copy of (?:the|your|a|this) (?:original |undelivered )?(?:message|e?-?mail)"
+    r"(?:(?:copy|body|text) of (?:the|your|a|this) (?:original |undelivered )?(?:message|e?-?mail)"
+    r"|this is the beginning"
     r"|(?:original|returned|unsent|undelivered|rejected) (?:message|e?-?mail)|message text follows"
     r"|(?:returned|message|original) headers?\b|returned (?:content|mail)|(?:mail|message) follows"
     r"|nachricht folgt|ursprüngliche nachricht|originalnachricht|message d'origine|message original"
@@ -268,11 +269,13 @@ HEAD = re.compile(
 def notice_of(
     message: Message, opening: re.Pattern[str], mark: re.Pattern[str] = RETURNED
 ) -> tuple[str, str] | None:
-    """Part the text at `mark` if a machine wrote it and `opening` stands before that; else None."""
+    """Part the text at `mark` or RETURNED; None unless a machine wrote it and `opening` precedes."""
     text = message.text
     if opening.search(text, 0, MAX_INTRO) is None or not from_machine(message):
         return None
-    notice, returned = cut(text, mark)
+    notice, returned = cut(text)
+    if mark is not RETURNED and mark.search(notice):
+        notice, returned = cut(text, mark)
     return (notice, returned) if opening.search(notice, 0, MAX_INTRO) else None
 
 
