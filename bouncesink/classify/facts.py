@@ -5,13 +5,13 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from bouncesink.model import DsnAction, Report
+from bouncesink.model import Report
 
 # Longer than any reply worth reading: RFC 5321 caps a line at 512 octets, and eight of them say it.
 MAX_TEXT = 4096
 
-# What every mail address becomes: a name like spam@ must not look like a reason. The one that sent the
-# returned message is told apart: "user unknown" about it says nothing of the recipient.
+# What every mail address becomes: a name like spam@ must not look like a reason. The one that sent
+# the returned message is told apart: "user unknown" about it says nothing of the recipient.
 ADDRESS, SENDER = "<@>", "<sender>"
 
 _CURLY = str.maketrans(
@@ -23,14 +23,18 @@ _ESCAPED_BREAK = re.compile(r"\\r\\n|\\[rn](?![a-z])")
 _ADDRESS = re.compile(r"<?[^\s<>()\[\]\"',;:@]{1,256}@[^\s<>()\"',;:@/?]{1,255}>?")
 _HOST_SAID = re.compile(r"\bhost \S{1,255}(?: ?\[[0-9a-fA-F.:]{2,45}\](?::\d+)?)? said: ")
 # The Cisco (IronPort) gateway puts a guess of its own before the reply that it was given.
-_IRONPORT = re.compile(r"\b5\.[13]\.0 - (?:unknown address error|other mail system problem) ", re.I)
+_IRONPORT = re.compile(
+    r"\b5\.[13]\.0 - (?:unknown address error|other mail system problem) ", re.IGNORECASE
+)
+# Exim says so at the end of the reply that it had got last.
+_RETRY_ENDED = re.compile(r"(?<=\S): ?retry timeout exceeded$", re.IGNORECASE)
 _ENHANCED = r"[245]\.[0-7]\.\d{1,3}(?!\.?\d)"
 _REPLY = re.compile(
-    rf"(?:^|said: |[:;(<\[{{'\"] ?|\b(?:error|code|reply|response|status|got|with|returned) )"
-    rf"([245][0-5]\d)(?:[- #:<'\"(]{{1,4}}({_ENHANCED}))?(?![\w.])",
+    rf"(?:^|said: |[:;(<\[{{'\"] ?|\b(?:error|code|reply|response|status|got|returned) )"
+    rf"([245]\d\d)(?:[- #:<'\"(]{{1,4}}({_ENHANCED}))?(?![\w.])",
     re.IGNORECASE,
 )
-_REPLY_CODE_PAIR = re.compile(rf"(?<![\d.])([245][0-5]\d)[- #:<'\"(]{{1,4}}({_ENHANCED})")
+_REPLY_CODE_PAIR = re.compile(rf"(?<![\d.])([245]\d\d)[- #:<'\"(]{{1,4}}({_ENHANCED})")
 _FREE_CODE = re.compile(rf"(?<![\d.\w])({_ENHANCED})")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
 
@@ -39,9 +43,9 @@ _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
 class Facts:
     """One reply, ready to be matched.
 
-    `text` is folded to one line, addresses replaced by `<@>`, our own by `<sender>`. `code` is the enhanced code inside
-    the diagnostic, `status` that of the Status field. `temporary` is about the reply's class: the
-    diagnostic's, else the Status field's.
+    `text` is folded to one line, addresses replaced by `<@>`, our own by `<sender>`. `code` is the
+    enhanced code inside the diagnostic, `status` that of the Status field. `temporary` is about the
+    reply's class: the diagnostic's, else the Status field's.
     """
 
     text: str
@@ -49,7 +53,6 @@ class Facts:
     code: str | None = None
     status: str | None = None
     temporary: bool = False
-    action: DsnAction = DsnAction.FAILED
     remote_mta: str | None = None
     reporting_mta: str | None = None
     recognizer: str = ""
@@ -71,7 +74,6 @@ def facts_of(report: Report, text: str, sender: str | None = None) -> Facts:
         code=code,
         status=status,
         temporary="4" in classes,
-        action=report.action,
         remote_mta=_host(report.remote_mta),
         reporting_mta=_host(report.reporting_mta),
         recognizer=report.recognizer,
@@ -92,7 +94,7 @@ def fold_text(text: str, sender: str | None = None) -> str:
     if "@" in text:
         own = sender.lower() if sender else None
         text = _ADDRESS.sub(lambda m: SENDER if m[0].lower().strip("<>.") == own else ADDRESS, text)
-    text = _IRONPORT.sub("", _HOST_SAID.sub("", text))
+    text = _RETRY_ENDED.sub("", _IRONPORT.sub("", _HOST_SAID.sub("", text)))
     return _one_prefix(text)[:MAX_TEXT]
 
 

@@ -64,8 +64,9 @@ def classify(report: Report | None, notice: Notice, rules: Rules) -> Verdict:
         return Verdict(Category.BOUNCE_OF_BOUNCE, _NULL_SENDER)
     if report is None:
         return Verdict(Category.UNKNOWN, _NO_RECIPIENT)
-    if report.action in _ACTIONS and report.action is not DsnAction.DELAYED:
-        return _of_action(report.action)
+    if report.action in _ACTIONS:
+        action = report.action
+        return Verdict(_ACTIONS[action], f"action-{action}", evidence=f"Action: {action}")
     said = delivery_agent_words(notice) or report.diagnostic or ""
     sender = notice.original.from_
     verdict = _of_reply(facts_of(report, said, sender), rules)
@@ -77,13 +78,14 @@ def classify(report: Report | None, notice: Notice, rules: Rules) -> Verdict:
 
 def classify_text(text: str, rules: Rules, *, status: str | None = None) -> Verdict:
     """Say what a reply means that was pasted by a person."""
-    return judge_example(Example(text=text, status=status), DsnAction.FAILED, rules)
+    return judge_example(Example(text=text, status=status), rules)
 
 
-def judge_example(example: Example, action: DsnAction, rules: Rules) -> Verdict:
+def judge_example(example: Example, rules: Rules) -> Verdict:
+    """Say what an example means: a failure, with no notice around it."""
     report = Report(
         recipient="someone@example.com",
-        action=action,
+        action=DsnAction.FAILED,
         recognizer=example.recognizer,
         status=example.status,
         reply_code=example.reply,
@@ -102,16 +104,10 @@ def _of_kind(notice: Notice) -> Verdict:
     return Verdict(category, name, evidence=(notice.feedback_type or "")[:80])
 
 
-def _of_action(action: DsnAction) -> Verdict:
-    return Verdict(_ACTIONS[action], f"action-{action}", evidence=f"Action: {action}")
-
-
 def _of_reply(facts: Facts, rules: Rules) -> Verdict:
     rule = rules.spoken(facts)
     if rule is not None:
         return _by(rule, facts, rule.words(facts.text))
-    if facts.action is DsnAction.DELAYED:
-        return _of_action(facts.action)
     codes = (
         (rules.enhanced(facts.code), facts.code),
         (rules.enhanced(facts.status), facts.status),

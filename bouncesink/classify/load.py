@@ -11,7 +11,7 @@ from typing import Any
 from bouncesink.classify.judge import RESERVED, judge_example
 from bouncesink.classify.rules import Example, Rule, Rules, options
 from bouncesink.errors import ConfigError
-from bouncesink.model import Category, DsnAction
+from bouncesink.model import Category
 
 # The order is the order of evidence. A provider's own wording comes first, because providers reuse
 # codes and common phrases; then what is the sender's fault, because replies like "sender rejected:
@@ -40,7 +40,7 @@ _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _STATUS = re.compile(r"[245x]\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)")
 _REPLY = re.compile(r"[245x][0-9x]{2}")
 _LISTS = ("text", "status", "reply", "remote_mta", "reporting_mta", "recognizer")
-_KEYS = {"id", "category", "source", "examples", "action", *_LISTS}
+_KEYS = {"id", "category", "source", "examples", *_LISTS}
 _EXAMPLE_KEYS = {field.name: field for field in fields(Example)}
 MAX_RULES = 5000
 MAX_PATTERN = 1000
@@ -79,7 +79,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     ours = {rule.id for rule in _ours()}
     for rule in rules:
         if rule.id in ours:
-            raise _error(rule.file, rule.line, rule.id, "we have a rule with this id; choose another")
+            raise _error(rule.file, rule.line, rule.id, "the id of one of ours; choose another")
     return rules
 
 
@@ -93,7 +93,7 @@ def lost_examples(rules: Iterable[Rule], among: Rules) -> Iterable[Problem]:
     """Say which of `rules` are beaten on an example of theirs, and by whom."""
     for rule in rules:
         for example in rule.examples:
-            verdict = judge_example(example, rule.action, among)
+            verdict = judge_example(example, among)
             if verdict.rule != rule.id:
                 yield Problem(
                     rule.file,
@@ -163,9 +163,6 @@ def _rule(table: Mapping[str, Any], file: str, line: int) -> Rule:
     source = table.get("source")
     if not isinstance(source, str) or not source.strip():
         raise refuse("`source` must say in words where this is known from")
-    action = table.get("action", DsnAction.FAILED)
-    if action not in (DsnAction.FAILED, DsnAction.DELAYED):
-        raise refuse("`action` must be failed or delayed")
     lists = {key: _strings(table.get(key, ()), key, refuse) for key in _LISTS}
     if not any(lists.values()):
         raise refuse(f"nothing to match; give at least one of {', '.join(_LISTS)}")
@@ -177,7 +174,6 @@ def _rule(table: Mapping[str, Any], file: str, line: int) -> Rule:
         examples=_examples(table.get("examples"), refuse),
         file=file,
         line=line,
-        action=DsnAction(action),
         **{**lists, **{key: _lowered(lists[key]) for key in ("remote_mta", "reporting_mta")}},
     )
 

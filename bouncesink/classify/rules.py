@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bouncesink.classify.facts import Facts
-from bouncesink.model import Category, DsnAction
+from bouncesink.model import Category
 
 # RE2 keeps its automaton within this many octets, and starts afresh when it is full.
 _AUTOMATON_MEMORY = 64 << 20
@@ -32,7 +32,6 @@ class Rule:
 
     `text` are RE2 patterns, any of which may match; `status` and `reply` are codes with `x` for any
     digits (`x.7.1`, `5xx`); `remote_mta` and `reporting_mta` are domains, met by their hosts too.
-    `action` is DELAYED in the few rules that know a final failure under that name.
     """
 
     id: str
@@ -47,7 +46,6 @@ class Rule:
     remote_mta: tuple[str, ...] = ()
     reporting_mta: tuple[str, ...] = ()
     recognizer: tuple[str, ...] = ()
-    action: DsnAction = DsnAction.FAILED
 
     @property
     def pattern(self) -> str:
@@ -56,8 +54,7 @@ class Rule:
     def meets(self, facts: Facts) -> bool:
         """Say whether everything but the text matches."""
         return (
-            self.action is facts.action
-            and (not self.status or _like(facts.code or facts.status, self.status))
+            (not self.status or _like(facts.code or facts.status, self.status))
             and (not self.reply or _like(facts.reply, self.reply))
             and (not self.remote_mta or _within(facts.remote_mta, self.remote_mta))
             and (not self.reporting_mta or _within(facts.reporting_mta, self.reporting_mta))

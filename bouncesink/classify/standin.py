@@ -15,7 +15,9 @@ _RETURNED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 # `rejection_reason` of Dovecot, as it comes: https://doc.dovecot.org/settings/core/
-_REJECTED = re.compile(r"your message to \S{1,320} was automatically rejected:[^\n]*\n[^\n]*", re.I)
+_REJECTED = re.compile(
+    r"your message to \S{1,320} was automatically rejected:[^\n]*\n[^\n]*", re.IGNORECASE
+)
 
 
 def delivery_agent_words(notice: Notice) -> str:
