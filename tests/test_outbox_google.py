@@ -220,8 +220,8 @@ class Hand:
             tab.insert(self.random.randrange(1, len(tab.rows)), new)
 
 
-@pytest.mark.parametrize(("chance", "leads"), [(0.5, 1000), (0.7, 100)])
-def test_a_hand_that_moves_rows_between_requests_makes_no_cell_wrong(house, chance, leads):
+@pytest.mark.parametrize(("chance", "leads", "flushes"), [(0.5, 1000, 50), (0.7, 100, 15)])
+def test_a_hand_that_moves_rows_between_requests_makes_no_cell_wrong(house, chance, leads, flushes):
     rng = random.Random(11)
     house.fill(
         *(
@@ -242,7 +242,7 @@ def test_a_hand_that_moves_rows_between_requests_makes_no_cell_wrong(house, chan
     foreign = {row[0]: row[3:8] for row in house.tab.rows[1:] if row[0]}
     house.server.hand = Hand(chance, 5)
     bounced, asked = {}, 0
-    for _ in range(50):
+    for _ in range(flushes):
         for n in rng.sample(range(leads), 10):
             address = f"user{n}@example.com"
             messages = (
@@ -263,8 +263,8 @@ def test_a_hand_that_moves_rows_between_requests_makes_no_cell_wrong(house, chan
                 seen.add(row[0])
                 assert [*row[:3], *row[8:]] == others[row[0]]
         assert len(seen) == leads
-    assert house.server.hand.moves > 50
-    assert asked / 50 <= 6
+    assert house.server.hand.moves > flushes
+    assert asked / flushes <= 6
 
 
 def test_a_sheet_that_never_rests_is_given_up_until_the_next_flush(house):
@@ -404,6 +404,33 @@ def test_a_column_that_moved_since_the_last_flush_is_found_again(house):
     house.ledger.put_contacts([hard("dead@example.com")])
     house.flush()
     assert house.tab.rows[1][:9] == ["L1", "x", "dead@example.com", "D", *DEAD]
+
+
+def test_columns_that_are_no_more_are_added_again(house):
+    house.fill(["L1", "dead@example.com", "D"])
+    house.tab.width = 8
+    house.tab.rows[:] = [row[:8] for row in house.tab.rows]
+    house.flush()
+    house.tab.width = 4
+    house.tab.rows[:] = [row[:4] for row in house.tab.rows]
+    house.ledger.put_contacts([hard("dead@example.com")])
+    assert len(house.flush().added) == 4
+    assert house.cells("L1") == DEAD
+
+
+def test_a_tab_of_a_header_alone_gets_its_columns_and_later_its_rows(house):
+    house.fill(header=HEADER[:3])
+    del house.tab.rows[1:]
+    assert len(house.flush().added) == 5
+    house.tab.insert(1, ["L1", "dead@example.com", "D"])
+    house.ledger.put_contacts([hard("dead@example.com")])
+    house.flush()
+    assert house.cells("L1") == DEAD
+
+
+def test_rows_of_which_only_a_checkbox_is_filled_count_for_nothing(house):
+    house.fill(["L1", "dead@example.com", "D"], ["", "", "", "", "", "", False])
+    assert house.flush().rows == 1
 
 
 def test_a_column_that_moves_amid_a_flush_is_told_and_made_good(house):

@@ -64,8 +64,15 @@ class GoogleSheet(Sheet):
 
     def read(self) -> Reading:
         for _ in range(_TRIES):
-            layout = self._layout or self._discover()
-            header, columns = self._echo or self._fetch(layout)
+            known = None if self._is_bare() else self._layout
+            layout = known or self._discover()
+            try:
+                header, columns = self._echo or self._fetch(layout)
+            except Refused:  # as when columns that we know of are no more
+                self._layout = None
+                if known:
+                    continue
+                raise
             self._echo = None
             self._layout = self._locate(header)
             if self._layout == layout:
@@ -91,6 +98,10 @@ class GoogleSheet(Sheet):
             requests = []
         return Written.SETTLED
 
+    def _is_bare(self) -> bool:
+        """Whether the grid ends at its header: Google refuses to speak of rows that are not."""
+        return self._tab is not None and self._tab.height < 2
+
     def _discover(self) -> Layout:
         self._tab = self._api.tab()
         return self._locate(self._tab.header)
@@ -104,12 +115,10 @@ class GoogleSheet(Sheet):
 
     def _fetch(self, layout: Layout) -> _Held:
         wanted, tab = grid.needed(layout), self._config.sheets.tab
+        if self._is_bare():
+            return self._tab.header if self._tab else (), dict.fromkeys(wanted, ())
         ranges = [grid.header_range(tab), *(grid.column_range(tab, column) for column in wanted)]
-        try:
-            header, *columns = grid.from_values(self._api.values(ranges))
-        except Refused:  # as when the grid has become narrower
-            self._layout = None
-            raise
+        header, *columns = grid.from_values(self._api.values(ranges))
         return header, dict(zip(wanted, columns, strict=True))
 
     def _cells(self, number: int, wanted: Cells, layout: Layout) -> Mapping[int, Cell]:
@@ -134,7 +143,7 @@ class GoogleSheet(Sheet):
         columns = grid.needed(layout if whole else replace(layout, cells=()))
         last = None if whole else max(part, default=2)
         tab = self._config.sheets.tab
-        ranges = [grid.column_range(tab, column, last) for column in columns]
+        ranges = [grid.column_range(tab, column, last) for column in columns if not self._is_bare()]
         try:
             answer = self._api.update(changes, [grid.header_range(tab), *ranges])
         except Unanswered as error:
@@ -143,6 +152,9 @@ class GoogleSheet(Sheet):
         except Refused as error:
             return self._refused(error)
         header, found = grid.from_grid(answer)
+        if not header:
+            log.warning("sheet.unanswered", sheet=self.name, error="the answer shows no header")
+            return Written.ASTRAY
         if self._locate(header) != layout:
             raise self._columns_moved(part)
         self._layout = layout
@@ -205,6 +217,8 @@ class GoogleSheet(Sheet):
         return replace(layout, cells=cells), requests
 
     def _is_empty(self, first: int, end: int) -> bool:
+        if self._is_bare():
+            return True
         tab = self._config.sheets.tab
         ranges = [grid.column_range(tab, column) for column in range(first, end)]
         return not any(

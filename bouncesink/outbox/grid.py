@@ -6,7 +6,7 @@ Reference: https://developers.google.com/sheets/api/reference/rest
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any, cast
 
 from bouncesink.outbox.lead_details import Cell, Cells, Layout, Row
@@ -80,18 +80,13 @@ def grid_cells(grid: Mapping[str, Any]) -> list[Cell]:
 
 def rows_of(columns: Columns, layout: Layout) -> list[Row]:
     """Make rows of columns; those in which we see nothing are left out."""
-
-    def at(column: int | None, row: int) -> Cell:
-        cells = columns[column] if column is not None else ()
-        return cells[row] if row < len(cells) else ""
-
-    found = []
-    for row in range(max((len(cells) for cells in columns.values()), default=0)):
-        key, email = text(at(layout.key, row)).strip(), text(at(layout.email, row))
-        cells = tuple(at(column, row) for column in layout.cells)
-        if key or email.strip() or any(cell != "" for cell in cells):
-            found.append(Row(row + 2, key, email, cast("Cells", cells)))
-    return found
+    wanted = (layout.key, layout.email, *layout.cells)
+    cells_of = [columns[column] if column is not None else () for column in wanted]
+    return [
+        Row(number, text(cells[0]).strip(), text(cells[1]), cast("Cells", cells[2:]))
+        for number, cells in enumerate(zip_longest(*cells_of, fillvalue=""), 2)
+        if any(cell != "" for cell in cells)
+    ]
 
 
 def text(cell: Cell) -> str:

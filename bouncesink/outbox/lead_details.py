@@ -35,6 +35,8 @@ Cell = str | int | bool
 Cells = tuple[Cell, Cell, Cell, Cell, Cell]
 """In the order of COLUMNS."""
 
+_BARE = re.compile(r"[^\s,;:<>@]+@[^\s,;:<>@]+\Z")
+
 EMPTY: Cells = ("", "", "", "", "")
 FRESH: Cells = ("", "", 0, True, "")
 """Of an address of which nothing counts."""
@@ -139,7 +141,10 @@ def same(one: Cell, other: Cell) -> bool:
 
 def lead_address(cell: str) -> str | None:
     """Give the normalised address of an EMAIL cell; None unless it holds exactly one."""
-    text = re.sub(r"(?i)^mailto:", "", cell.strip())
+    text = cell.strip()
+    if _BARE.match(text):
+        return normalise(text)
+    text = re.sub(r"(?i)^mailto:", "", text)
     if named := re.fullmatch(r"[^<>]*<([^<>]+)>", text):
         text = named[1].strip()
     if re.search(r"[\s,;<>]", text) or text.count("@") != 1:

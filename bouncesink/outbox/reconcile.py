@@ -153,6 +153,7 @@ class _Flush:
     zone: ZoneInfo
     shown: Mapping[Identity, Cells]
     contacts: dict[str, Contact | None] = field(default_factory=dict)
+    followed: Sequence[Lead] | None = None
     concerned: set[str] = field(default_factory=set)
     found: dict[Identity, Cells] = field(default_factory=dict)
     written: set[tuple[str, Cell, type]] = field(default_factory=set)
@@ -180,7 +181,7 @@ class _Flush:
                 wanted[row.number] = cells
                 changes += different
         result = FlushResult(
-            rows=len(reading.rows),
+            rows=sum(bool(row.key or row.email.strip()) for row in reading.rows),
             leads=len(leads),
             added=reading.missing,
             changes=tuple(changes),
@@ -194,7 +195,10 @@ class _Flush:
         self, leads: Sequence[Lead], redecide: Callable[[Collection[str]], object] | None
     ) -> None:
         """Make these the ledger's leads; have decided anew what that changes."""
+        if self.followed is not None and set(self.followed) == set(leads):
+            return  # a repair: that rows have moved since is for the next flush to follow
         known = list(self.ledger.all_leads())
+        self.followed = leads
         if known == leads:
             return
         before = {(lead.id, lead.address) for lead in known}

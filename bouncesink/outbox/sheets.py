@@ -57,9 +57,10 @@ class Unanswered(TemporarySinkError):
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab as it is now: its id, its width in columns, and its header."""
+    """A tab as it is now: its id, how many rows and columns it has, and its header."""
 
     id: int
+    height: int
     width: int
     header: Sequence[Cell]
 
@@ -84,7 +85,7 @@ class SheetsApi:
 
     def tab(self) -> Tab:
         fields = (
-            "sheets(properties(sheetId,title,gridProperties.columnCount),"
+            "sheets(properties(sheetId,title,gridProperties(rowCount,columnCount)),"
             "data.rowData.values.effectiveValue)"
         )
         ranges = [header_range(self._config.tab)]
@@ -96,8 +97,13 @@ class SheetsApi:
             properties = sheet["properties"]
             if properties.get("title") == self._config.tab:
                 header = [cell for grid in sheet.get("data", []) for cell in grid_cells(grid)]
-                width = properties.get("gridProperties", {}).get("columnCount", 0)
-                return Tab(properties.get("sheetId", 0), width, header)
+                size = properties.get("gridProperties", {})
+                return Tab(
+                    properties.get("sheetId", 0),
+                    size.get("rowCount", 0),
+                    size.get("columnCount", 0),
+                    header,
+                )
         raise self._without_tab(None)
 
     def values(self, ranges: Sequence[str]) -> Mapping[str, Any]:

@@ -41,20 +41,17 @@ def values_batch_update(book, body):
 
 def batch_update(book, body, params):
     """spreadsheets.batchUpdate: all of the requests, or none"""
-    before = list(book.tabs)
-    book.tabs[:] = [tab.copy() for tab in before]
+    for tab in book.tabs:
+        tab.begin()
     try:
         for request in body["requests"]:
             ((kind, content),) = request.items()
-            {"updateCells": _update_cells, "appendDimension": _append_dimension}[kind](
-                book, content
-            )
+            made = {"updateCells": _update_cells, "appendDimension": _append_dimension}
+            made[kind](book, content)
     except BaseException:
-        book.tabs[:] = before
+        for tab in book.tabs:
+            tab.undo()
         raise
-    for old, new in zip(before, book.tabs, strict=True):  # whoever holds a Tab goes on holding it
-        old.rows, old.width = new.rows, new.width
-    book.tabs[:] = before
     answer = {"spreadsheetId": book.id, "replies": [{} for _ in body["requests"]]}
     if body.get("includeSpreadsheetInResponse"):
         grid = body.get("responseIncludeGridData", False)
@@ -115,7 +112,7 @@ def _grid(tab, row, end_row, column, end_column):
 
 def _cell(value):
     shown = effective(value)
-    return {} if shown is None else {"effectiveValue": shown, "formattedValue": str(value)}
+    return {} if shown is None else {"effectiveValue": shown}
 
 
 def _trimmed(items, empty):

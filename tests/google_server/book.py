@@ -33,6 +33,8 @@ class Tab:
     width: int = 26
     rows: list = field(default_factory=list)
     protected: set = field(default_factory=set)
+    _written: list = field(default_factory=list)
+    _was: int = 0
 
     @classmethod
     def of(cls, title, rows, number=7, width=26, spare=20):
@@ -77,15 +79,24 @@ class Tab:
                 f"Range ({self.title}!R{row + 1}C{column + 1}) exceeds grid limits. "
                 f"Max rows: {len(self.rows)}, max columns: {self.width}",
             )
+        self._written.append((row, column, self.rows[row][column]))
         self.rows[row][column] = value
+
+    def begin(self):
+        self._written.clear()
+        self._was = self.width
+
+    def undo(self):
+        for row, column, value in reversed(self._written):
+            self.rows[row][column] = value
+        for row in self.rows:
+            del row[self._was :]
+        self.width = self._was
 
     def widen(self, columns):
         self.width += columns
         for row in self.rows:
             row.extend([""] * columns)
-
-    def copy(self):
-        return Tab(self.title, self.id, self.width, [[*row] for row in self.rows], self.protected)
 
 
 @dataclass
