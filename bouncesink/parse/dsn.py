@@ -12,7 +12,14 @@ from bouncesink.model import DsnAction, Report
 from bouncesink.parse.charset import decode
 from bouncesink.parse.dates import parse_date
 from bouncesink.parse.message import Fields, Found, Message
-from bouncesink.parse.reports import ADDRESS, address_in, is_generic, make_report, status_in
+from bouncesink.parse.reports import (
+    ADDRESS,
+    address_in,
+    is_generic,
+    make_report,
+    reply_code_in,
+    status_in,
+)
 
 NAME = "rfc3464"
 
@@ -189,9 +196,9 @@ def _enriched(report: Report, found: Found | None, message: Message) -> Report:
     if report.diagnostic is not None:
         return report
     twins = [r for r in found.reports if _same(r, report)] if found else []
-    said = twins[0].diagnostic if twins else None
-    if said is None:
-        said = next(_said_of(message.text, report.recipient), None)
+    said = next(_said_of(message.text, report.recipient), None)
+    if twins and (said is None or (status_in(said) is None and reply_code_in(said) is None)):
+        said = twins[0].diagnostic or said
     if said is None:
         return report
     status = report.status

@@ -9,7 +9,9 @@ from bouncesink.parse.charset import clean
 MAX_DIAGNOSTIC = 2000
 MAX_ADDRESS = 400
 
-_STATUS = re.compile(r"(?<![\d.@/-])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w@-])")
+_STATUS = re.compile(
+    r"(?:(?<=[245]\d\d-)|(?<![\d.@/-]))([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w@-])"
+)
 _REPLY = re.compile(r"(?<![\d.@:/_-])([245][0-5]\d)(?=[ \t-]|[ \t]*$)(?!-?\d)", re.MULTILINE)
 ADDRESS = re.compile(
     r"""(?:"(?:[^"\\\n]|\\.){1,64}"|[^\s<>()\[\]:;@,"'\\]{1,128}(?:'[^\s<>()\[\]:;@,"\\]{1,64})?)"""
