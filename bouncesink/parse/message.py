@@ -163,10 +163,16 @@ _STATUS_START = re.compile(
 )
 
 
+_OTHER_REPORTS = frozenset({"message/disposition-notification", "message/feedback-report"})
+"""They name a Final-Recipient too (RFC 8098, RFC 5965), to whom nothing failed."""
+
+
 def _looks_like_status(part: Part) -> bool:
     kind = part.content_type
     if not kind.startswith(("text/", "application/", "message/")) or len(part.raw) < 40:
         return False
+    if kind in _OTHER_REPORTS or kind in {"text/plain", "text/html"}:
+        return False  # what a person reads, a person may have pasted
     return _STATUS_START.match(part.content, 0, 400) is not None and "ecipient" in part.content
 
 

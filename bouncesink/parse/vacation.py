@@ -60,7 +60,7 @@ def _is_automatic(message: Message) -> bool:
     if sent_by_daemon(message) or tells_failure(message):
         return False
     headers = message.headers
-    submitted = (headers.get("auto-submitted") or "no").lower().partition(";")[0].strip()
+    submitted = _submitted(headers.get("auto-submitted"))
     if submitted == "auto-replied":
         return True
     precedence = f"{headers.get('precedence') or ''} {headers.get('x-precedence') or ''}"
@@ -71,6 +71,15 @@ def _is_automatic(message: Message) -> bool:
     answers = "in-reply-to" in headers or _ANSWERING.match(message.subject) is not None
     null = (headers.get("return-path") or "").strip() == "<>" or message.envelope_from == ""
     return answers and (null or submitted == "auto-generated")
+
+
+_KEYWORD = re.compile(r"[\s(]*([a-z-]+)")
+
+
+def _submitted(value: str | None) -> str:
+    """Give the keyword of an Auto-Submitted field, without comments and parameters."""
+    found = _KEYWORD.match(value.lower()) if value else None
+    return found[1] if found else "no"
 
 
 _GONE = re.compile(

@@ -269,7 +269,7 @@ HEAD = re.compile(
 def notice_of(
     message: Message, opening: re.Pattern[str], mark: re.Pattern[str] = RETURNED
 ) -> tuple[str, str] | None:
-    """Part the text at `mark` or RETURNED; None unless a machine wrote it and `opening` precedes."""
+    """Part the text at `mark` or RETURNED; None where no machine wrote it, or without `opening`."""
     text = message.text
     if opening.search(text, 0, MAX_INTRO) is None or not from_machine(message):
         return None
