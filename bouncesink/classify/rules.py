@@ -98,29 +98,37 @@ class _Texts:
     """All wordings as one RE2 set: time linear in the text, however many rules there are."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
-        import re2
-
         self._wordless = [i for i, rule in enumerate(rules) if not rule.text]
         self._patterns = {i: rule.pattern for i, rule in enumerate(rules) if rule.text}
         self._worded = list(self._patterns)
-        self._set: Any = re2.Set.SearchSet(options())
+        self._set, self._canary = self._compile()
+
+    def _compile(self) -> tuple[Any, int]:
+        import re2
+
+        together = re2.Set.SearchSet(options())
         for pattern in self._patterns.values():
-            self._set.Add(pattern)
-        # RE2 gives nothing at all, and no error, when its automaton does not fit into its memory:
-        # this last one matches every text, so that its absence tells.
-        self._canary = self._set.Add("(?s).")
-        self._set.Compile()
+            together.Add(pattern)
+        # A set whose automaton runs out of memory over a text gives nothing at all, and no error:
+        # this last pattern matches every text, so that its absence tells.
+        canary = together.Add("(?s).")
+        try:
+            together.Compile()
+        except re2.error:
+            return None, canary
+        return together, canary
 
     def hits(self, text: str) -> list[int]:
         """Give the indexes of the rules whose text matches or who have none, in order."""
         if not text:
             return self._wordless
-        found = self._set.Match(text) or []
-        if self._canary not in found:
+        found = self._set.Match(text) if self._set else None
+        if not found or self._canary not in found:
             return self._one_by_one(text)
         return sorted([*self._wordless, *(self._worded[i] for i in found if i != self._canary)])
 
     def _one_by_one(self, text: str) -> list[int]:
+        """Do the same for more patterns than fit into one automaton: slower, and never less."""
         worded = [i for i, pattern in self._patterns.items() if _compiled(pattern).search(text)]
         return sorted([*self._wordless, *worded])
 
