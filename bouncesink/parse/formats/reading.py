@@ -143,6 +143,7 @@ def listed(text: str) -> list[Entry]:
 
 
 _WRAPPING = "*_=~|/`'\"„“”‚‘’«»‹›「」『』（）【】<>＜＞・：、。-–—!?"
+_QUOTED = re.compile(r"\"[^\"]+\"@")
 _GLUED = re.compile(r"[\u3000-\u9fff\uac00-\ud7af\uff00-\uffef]+([A-Za-z0-9][\x21-\x7e]*@)")
 
 
@@ -152,7 +153,7 @@ def tidy(text: str) -> str | None:
     found = ADDRESS.search(text)
     if found is None:
         return None
-    address = found[0].lstrip(_WRAPPING)
+    address = found[0] if _QUOTED.match(found[0]) else found[0].lstrip(_WRAPPING)
     return address if not address.startswith("@") else None
 
 
