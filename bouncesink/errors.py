@@ -3,6 +3,7 @@
     BouncesinkError
     +-- ConfigError           the config file: exit code 2
     +-- InputError            a file or an argument that was given: exit code 2
+    +-- AlreadyDecided        somebody else was quicker: exit code 1
     +-- LedgerError           the ledger cannot be used: exit code 3
     |   +-- LedgerBusy        another process holds it; try again
     |   +-- LedgerFull        the disk is full; try again
@@ -25,6 +26,10 @@ class ConfigError(BouncesinkError):
 
 class InputError(BouncesinkError):
     exit_code = 2
+
+
+class AlreadyDecided(BouncesinkError):
+    pass
 
 
 class LedgerError(BouncesinkError):

@@ -305,7 +305,8 @@ class Event:
     """An immutable ledger line: what one notification said of one address, or what an operator did.
 
     `id` is `bouncesink.identity.event_id`. Of an act, `actor` and `reason` are set, `target` is
-    the id of the event that it confirms or dismisses, and there is no verdict.
+    the id of the event that it confirms or dismisses (or the reason for review, all that waits for
+    which it dismisses), and there is no verdict.
     """
 
     id: str

@@ -231,6 +231,14 @@ def test_a_flood_is_dismissed_in_one_act_and_a_later_one_shows_again():
     assert {a.key for a in again}.isdisjoint(a.key for a in called_for(*flood))
 
 
+def test_dismissing_all_that_is_doubtful_leaves_what_waits_for_another_reason():
+    flood, unknown = doubtful(50), bounce("u", Category.UNKNOWN)
+    dismissed = act(Act.DISMISS, 1, "doubtful")
+    assert [a.event_id for a in called_for(*flood, unknown, dismissed)] == ["u"]
+    after = replace(bounce("z", trust=TrustLevel.DOUBTFUL), recorded_at=DAY0 + timedelta(days=2))
+    assert [a.event_id for a in called_for(*flood, dismissed, after)] == ["z"]
+
+
 def test_a_growing_flood_is_not_one_item_an_event():
     keys = {action.key for count in range(6, 600, 7) for action in called_for(*doubtful(count))}
     assert len(keys) == 4  # the alert, and the item at "some", "tens" and "hundreds"

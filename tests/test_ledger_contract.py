@@ -186,6 +186,25 @@ def test_settling_what_is_not_there_does_nothing(ledger):
     assert ledger.totals() == Totals()
 
 
+def test_what_waits_for_a_person_is_found(ledger):
+    arrivals = [arrival(number) for number in range(3)]
+    ledger.append(arrivals)
+    ledger.settle([settlement(arrivals[0]), settlement(arrivals[1], state=ArrivalState.REVIEW)])
+    assert [each.arrival_id for each in ledger.in_review()] == [arrivals[1].id]
+    doubtful = Trust(TrustLevel.DOUBTFUL)
+    ledger.add_events(
+        [
+            event("1", "sure@example.org"),
+            event("2", "forged@example.org", trust=doubtful),
+            event("3", "forged@example.org", trust=doubtful),
+            event("4", "block@example.org", verdict=Verdict(Category.POLICY, "r")),
+            event("5", "odd@example.org", verdict=Verdict(Category.UNKNOWN, "r"), trust=None),
+        ]
+    )
+    wanted = ["block@example.org", "forged@example.org", "odd@example.org"]
+    assert ledger.addresses_to_review() == wanted
+
+
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_all_arrivals_gives_each_once_whatever_its_state(ledger, batch):
     group = [arrival(number) for number in range(5)]

@@ -9,7 +9,10 @@ from bouncesink.classify.facts import ADDRESS, fold_text
 from bouncesink.errors import InputError
 from bouncesink.model import Category
 
+_ANY = r"\S+"
 _MOST_WORDS = 25
+_LONGEST_WORD = 36
+"""In characters of its pattern: 25 such words are below what a rule may have."""
 _LEAST_LETTERS = 8
 _CODES = re.compile(r"^(?:[245]\d\d[- ]+)?(?:#?[245]\.\d{1,3}\.\d{1,3}[- :]+)?")
 _IP = re.compile(r"\[?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]{3,})\]?", re.IGNORECASE)
@@ -36,9 +39,10 @@ def suggest(reply: str, category: Category, source: str) -> str:
     pattern = r"\s+".join(_join(map(_general, words)))
     if len(re.sub(r"\\.|\W|\d", "", pattern)) < _LEAST_LETTERS:
         raise InputError(f"{reply[:80]!r} says too little in words to make a rule of")
-    example = text.replace(ADDRESS, "<someone@example.com>")
-    for varying, shown in _SHOWN:
-        example = varying.sub(shown, example) if varying is not _HOST else _hosts(example, shown)
+    example = text
+    for naming, shown in _SHOWN:
+        example = naming.sub(shown, example)
+    example = example.replace(ADDRESS, "<someone@example.com>")
     lines = [
         "[[rule]]",
         f"id = {_toml(_name(said, category))}",
@@ -53,25 +57,19 @@ def suggest(reply: str, category: Category, source: str) -> str:
 
 def _general(word: str) -> str:
     """Give a pattern for one word: itself, or anything where it names somebody or something."""
-    core = word.strip("<>()[]{}\"',;:.")
-    varies = ADDRESS not in word and any(
-        found.search(core) for found in (_LINK, _IP, _HOST, _VARYING)
-    )
-    return r"\S+" if varies else re.escape(word)
+    names = ADDRESS in word or any(one.search(word) for one in (_LINK, _IP, _HOST, _VARYING))
+    pattern = re.escape(word)
+    return _ANY if names or len(pattern) > _LONGEST_WORD else pattern
 
 
 def _join(patterns: Iterator[str]) -> Iterator[str]:
     """Leave out what says nothing at the ends of the sentence."""
     kept = list(patterns)
-    while kept and kept[0] == r"\S+":
+    while kept and kept[0] == _ANY:
         kept.pop(0)
-    while kept and kept[-1] == r"\S+":
+    while kept and kept[-1] == _ANY:
         kept.pop()
     return iter(kept)
-
-
-def _hosts(text: str, shown: str) -> str:
-    return _HOST.sub(lambda m: m[0] if m[0].startswith("example.") else shown, text)
 
 
 def _name(said: str, category: Category) -> str:

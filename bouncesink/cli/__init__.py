@@ -20,6 +20,7 @@ _COMMANDS = {
     "rebuild": "rebuild",
     "replay": "replay",
     "report-bounces": "report",
+    "review": "review",
     "rules": "rules",
     "serve": "serve",
     "status": "status",

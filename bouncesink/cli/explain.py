@@ -8,7 +8,7 @@ import click
 from bouncesink.address import normalise
 from bouncesink.cli.options import config_options, json_option, print_json, read_ledger
 from bouncesink.cli.shape import contact_as_json, event_as_json
-from bouncesink.cli.show import plural, safe, when
+from bouncesink.cli.show import event_lines, plural, safe
 from bouncesink.config import Config
 from bouncesink.errors import InputError
 from bouncesink.fold import fold, strikes_at
@@ -72,7 +72,7 @@ def _story(
     before = Contact(contact.address)
     for event, after in zip(events, steps, strict=True):
         yield ""
-        yield from _event(event)
+        yield from event_lines(event)
         yield f"  then     {_state(after)}" + ("" if after != before else "  (unchanged)")
         before = after
     yield ""
@@ -81,30 +81,6 @@ def _story(
         strikes = strikes_at(contact, datetime.now(UTC), config.policy)
         if strikes != contact.strikes:
             yield f"The strikes have decayed since: {strikes} left."
-
-
-def _event(event: Event) -> Iterator[str]:
-    yield f"{when(event.occurred_at)}  {event.kind.value}, by {safe(event.source)}"
-    if event.actor:
-        yield f"  actor    {safe(event.actor)}: {safe(event.reason)}"
-    report, verdict, trust = event.report, event.verdict, event.trust
-    if report:
-        codes = " ".join(str(code) for code in (report.reply_code, report.status) if code)
-        yield f"  said     {codes or 'no code'}  {safe(report.diagnostic, 300)}"
-        if report.recipient != report.mailed:
-            yield f"  reached  {safe(report.recipient)}, by way of {safe(report.mailed)}"
-    if event.message_id or event.subject:
-        yield f"  about    {safe(event.message_id)}  {safe(event.subject, 80)}"
-    if verdict:
-        yield (
-            f"  verdict  {verdict.severity.value} {verdict.category.value}, "
-            f"the fault of: {verdict.fault.value}"
-        )
-        words = f", by the words: {safe(verdict.evidence, 120)}" if verdict.evidence else ""
-        yield f"  rule     {verdict.rule}{words}"
-    if trust:
-        signals = f": {'; '.join(map(safe, trust.signals))}" if trust.signals else ""
-        yield f"  trust    {trust.level.value}{signals}"
 
 
 def _state(contact: Contact) -> str:

@@ -43,6 +43,20 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
+def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --reason and --actor, which every recorded act has."""
+    function = click.option(
+        "--actor",
+        default=_login,
+        show_default="your login name",
+        callback=_words,
+        help="Who decides.",
+    )(function)
+    return click.option(
+        "--reason", required=True, callback=_words, help="Why; it is kept with the act."
+    )(function)
+
+
 def print_json(value: Any) -> None:
     """Print one line of JSON; ASCII, so that no terminal acts on what a bounce put in it."""
     click.echo(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")))
@@ -81,6 +95,17 @@ def read_ledger(config: Config) -> Iterator["Ledger"]:
         yield ledger
     finally:
         ledger.close()
+
+
+def _login() -> str:
+    """Give who is behind a sudo, else the user."""
+    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"
+
+
+def _words(_ctx: click.Context, param: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("some words are wanted", param=param)
+    return text.strip()
 
 
 def _set_ledger(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:

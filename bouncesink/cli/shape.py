@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bouncesink.model import Contact, Event, Kind, Notice, Report, Verdict
+from bouncesink.model import Action, Contact, Event, Kind, Notice, Report, Verdict
 
 if TYPE_CHECKING:  # the real import is slow, and only parse and replay need it
     from bouncesink.reader import Reading
@@ -90,6 +90,27 @@ def event_as_json(event: Event) -> dict[str, Any]:
     if event.actor:
         shape |= {"actor": event.actor, "reason": event.reason, "target": event.target}
     return shape
+
+
+def action_as_json(action: Action) -> dict[str, Any]:
+    """Give one intention, for `review` and other queues."""
+    return {
+        "key": action.key,
+        "kind": action.kind.value,
+        "state": action.state.value,
+        "address": action.address,
+        "lead_id": action.lead_id,
+        "event_id": action.event_id,
+        "arrival_id": action.arrival_id,
+        "payload": dict(action.payload),
+        "created_at": time_as_json(action.created_at),
+        "actor": action.actor,
+        "moved_at": time_as_json(action.moved_at),
+        "reason": action.reason,
+        "attempts": action.attempts,
+        "next_attempt_at": time_as_json(action.next_attempt_at),
+        "last_error": action.last_error,
+    }
 
 
 def contact_as_json(contact: Contact) -> dict[str, Any]:

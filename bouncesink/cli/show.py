@@ -8,6 +8,8 @@ from datetime import datetime
 
 import click
 
+from bouncesink.model import Event
+
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that move the cursor, hide or reorder text, or break a line."""
 
@@ -38,6 +40,31 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def when(time: datetime | None) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC") if time else "never"
+
+
+def event_lines(event: Event) -> Iterator[str]:
+    """Tell one line of the ledger to a person, in several."""
+    yield f"{when(event.occurred_at)}  {event.kind.value}, by {safe(event.source)}"
+    if event.actor:
+        yield f"  actor    {safe(event.actor)}: {safe(event.reason)}"
+    report, verdict, trust = event.report, event.verdict, event.trust
+    if report:
+        codes = " ".join(str(code) for code in (report.reply_code, report.status) if code)
+        yield f"  said     {codes or 'no code'}  {safe(report.diagnostic, 300)}"
+        if report.recipient != report.mailed:
+            yield f"  reached  {safe(report.recipient)}, by way of {safe(report.mailed)}"
+    if event.message_id or event.subject:
+        yield f"  about    {safe(event.message_id)}  {safe(event.subject, 80)}"
+    if verdict:
+        yield (
+            f"  verdict  {verdict.severity.value} {verdict.category.value}, "
+            f"the fault of: {verdict.fault.value}"
+        )
+        words = f", by the words: {safe(verdict.evidence, 120)}" if verdict.evidence else ""
+        yield f"  rule     {verdict.rule}{words}"
+    if trust:
+        signals = f": {'; '.join(map(safe, trust.signals))}" if trust.signals else ""
+        yield f"  trust    {trust.level.value}{signals}"
 
 
 @contextmanager

@@ -35,6 +35,9 @@ from bouncesink.verp import parse_keys
 BATCH = 200
 """Arrivals in one transaction: enough to share the fsync, few enough to give way to others."""
 
+OPERATOR = "operator"
+"""The source of events that no arrival gave."""
+
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
@@ -131,15 +134,19 @@ class Engine:
             address=address,
             occurred_at=now,
             recorded_at=now,
-            source="operator",
+            source=OPERATOR,
             actor=actor,
             reason=reason,
             target=target,
         )
-        with self.ledger.transaction():
-            self.ledger.add_events([event])
-            self._refold([address])
+        self.record([event])
         return event
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Record events that no arrival gave, and all that follows from them."""
+        with self.ledger.transaction():
+            self.ledger.add_events(events)
+            self._refold(dict.fromkeys(event.address for event in events))
 
     def redecide(self, addresses: Iterable[str]) -> None:
         """Fold these addresses anew, as when leads have come or the policy has changed."""

@@ -10,7 +10,8 @@ The rules, all of them functions of the set of events, whatever their order of a
 3.  `confirm` makes its target count as HARD whatever its verdict and trust, from the moment of the
     act on (a complaint or an unsubscribe request counts as what it is). `dismiss` makes its target
     count as nothing. Of several acts about one event the last one holds. `dismiss` without a
-    target settles all that waits for review and was recorded up to it; it changes nothing else.
+    target settles all that waits for review and was recorded up to it, and with a reason for review
+    (`doubtful`, ...) as its target, all that waits for this one; it changes nothing else.
 4.  Only HARD and SOFT bounces are counted: BLOCK, UNKNOWN and NONE leave the five columns alone.
 5.  One original message (by Message-ID; without one each event stands for a message of its own) is
     one in the count and one in the evidence, dated by the first of its worst bounces; at no time
@@ -33,7 +34,7 @@ A change of policy or of the required trust changes past states only through a r
 """
 
 from bouncesink.fold.cells import Columns, columns
-from bouncesink.fold.intentions import contain, decide
+from bouncesink.fold.intentions import contain, decide, waiting
 from bouncesink.fold.judgement import Rulings, counts, effective, rulings, when
 from bouncesink.fold.retry import Advice, advise
 from bouncesink.fold.state import fold, strikes_at
@@ -51,5 +52,6 @@ __all__ = [
     "fold",
     "rulings",
     "strikes_at",
+    "waiting",
     "when",
 ]

@@ -9,7 +9,7 @@ HubSpot's contact and SmartLead's lead are found by e-mail address, so there is 
 each address; a postcard and an advisory concern a row of the sheet, so there is one for each lead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bouncesink.config import Policy
@@ -72,8 +72,7 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
         generation = contact.reinstated + _let_off(ordered, policy, require)
         actions += _for_hard(contact, leads, ordered, generation, now)
     ruled = rulings(ordered)
-    waiting = _waiting(ordered, ruled, policy, require)
-    for why, some in waiting.items():
+    for why, some in waiting(ordered, policy, require).items():
         if len(some) > FLOOD:
             actions += _flood(contact.address, why, some, ruled, now)
         else:
@@ -157,18 +156,18 @@ def _for_hard(
     return actions
 
 
-def _waiting(
-    ordered: Sequence[Event], ruled: Rulings, policy: Policy, require: TrustLevel | None
+def waiting(
+    events: Iterable[Event], policy: Policy, require: TrustLevel | None
 ) -> dict[str, list[Event]]:
-    """Give the events that wait for a person, by why."""
-    waiting: dict[str, list[Event]] = {}
+    """Give the events of one address that wait for a person, by why."""
+    ordered = in_order(events)
+    ruled = rulings(ordered)
+    found: dict[str, list[Event]] = {}
     for event in ordered:
-        if isinstance(event.kind, Act) or ruled.settles(event):
-            continue
-        why = _why(event, policy, require)
-        if why is not None:
-            waiting.setdefault(why, []).append(event)
-    return waiting
+        why = None if isinstance(event.kind, Act) else _why(event, policy, require)
+        if why is not None and not ruled.settles(event, why):
+            found.setdefault(why, []).append(event)
+    return found
 
 
 def _review(event: Event, why: str, now: datetime) -> Action:
@@ -230,9 +229,10 @@ def _flood(
 ) -> list[Action]:
     """Give one review item for all, and an alert when they may be forged.
 
-    Both come anew after a `dismiss` without a target.
+    Both come anew after a `dismiss` of all that waited for this reason.
     """
-    turn = ruled.settled_until.isoformat() if ruled.settled_until else "first"
+    until = ruled.until(why)
+    turn = until.isoformat() if until else "first"
     latest = some[-1]
     # The power of ten is in the review's key: what is stored under a key is never changed, and
     # whoever reads it should see about how many there are.

@@ -29,6 +29,7 @@ _GATE_KINDS = {Kind.FEEDBACK: Reason.COMPLAINT, Kind.UNSUBSCRIBE: Reason.UNSUBSC
 class Rulings:
     """What operators decided about single events: by event id, since when.
 
+    A `dismiss` of all that waits for one reason is in `dismissed` under that reason;
     `settled_until` is the time of the last `dismiss` without a target.
     """
 
@@ -36,11 +37,17 @@ class Rulings:
     dismissed: dict[str, datetime] = field(default_factory=dict)
     settled_until: datetime | None = None
 
-    def settles(self, event: Event) -> bool:
-        """Tell whether a person has decided about an event: it need not be reviewed."""
+    def settles(self, event: Event, why: str) -> bool:
+        """Tell whether a person has decided about an event: it need not be reviewed for `why`."""
         if event.id in self.confirmed or event.id in self.dismissed:
             return True
-        return self.settled_until is not None and _aware(event.recorded_at) <= self.settled_until
+        until = self.until(why)
+        return until is not None and _aware(event.recorded_at) <= until
+
+    def until(self, why: str) -> datetime | None:
+        """Give the time up to which all that waits for a reason is settled."""
+        times = [time for time in (self.settled_until, self.dismissed.get(why)) if time]
+        return max(times, default=None)
 
 
 NO_RULINGS = Rulings()

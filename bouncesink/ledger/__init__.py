@@ -91,6 +91,9 @@ class Ledger(Protocol):
 
     def settlements(self, ids: Iterable[str]) -> dict[str, Settlement]: ...
     def settle(self, settlements: Sequence[Settlement]) -> None: ...
+    def in_review(self) -> Iterator[Settlement]:
+        """Arrivals that wait for a person."""
+
     def add_events(self, events: Sequence[Event]) -> list[bool]:
         """Store events; of each, whether it was new."""
 
@@ -101,6 +104,9 @@ class Ledger(Protocol):
     def events_of(self, addresses: Iterable[str]) -> dict[str, list[Event]]: ...
     def contacts(self, addresses: Iterable[str]) -> dict[str, Contact]: ...
     def all_contacts(self, batch: int) -> Iterator[list[Contact]]: ...
+    def addresses_to_review(self) -> list[str]:
+        """Those of every event that a person may have to decide about, by severity and trust."""
+
     def put_contacts(self, contacts: Sequence[Contact]) -> None: ...
 
     # sends

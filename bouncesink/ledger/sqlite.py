@@ -112,6 +112,16 @@ class SqliteLedger:
                 map(rows.settlement_row, settlements),
             )
 
+    def in_review(self) -> Iterator[Settlement]:
+        sql = (
+            f"SELECT number, {rows.SETTLEMENT} FROM arrivals "
+            "WHERE state = 'review' AND number > ? ORDER BY number LIMIT ?"
+        )
+        last = 0
+        while found := self._db.all(sql, (last, _PAGE)):
+            last = found[-1][0]
+            yield from self._nouns(rows.settlement_of, (row[1:] for row in found))
+
     def add_events(self, events: Sequence[Event]) -> list[bool]:
         found = [rows.event_row(event) for event in events]
         with self._db.transaction():
@@ -152,6 +162,13 @@ class SqliteLedger:
         while found := self._nouns(rows.contact_of, self._db.all(sql, (last, batch))):
             last = found[-1].address
             yield found
+
+    def addresses_to_review(self) -> list[str]:
+        sql = (
+            "SELECT DISTINCT address FROM events WHERE severity IN ('UNKNOWN', 'BLOCK') "
+            "OR trust IN ('plausible', 'doubtful', 'contradicted') ORDER BY address"
+        )
+        return [address for (address,) in self._db.all(sql)]
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
         found = [rows.contact_row(contact) for contact in contacts]
