@@ -12,11 +12,13 @@ from functools import cached_property
 
 from bouncesink.model import Kind, Report
 from bouncesink.parse.charset import decode
-from bouncesink.parse.mime import MAX_BODY, Headers, Part
+from bouncesink.parse.mime import MAX_BODY, Headers, Part, unfold
 
 MAX_TEXT = 128 * 1024
 MAX_LINE = 998
 """Characters of the subject and the sender: what one line may have (RFC 5322, 2.1.1)."""
+MAX_FIELD = 16 * 1024
+"""Characters of a delivery-status field."""
 MAX_GROUPS = 1000
 RETURNED_TYPES = frozenset(
     {
@@ -185,7 +187,6 @@ def header_section(text: str) -> Headers:
 
 _GROUP_END = re.compile(r"\n(?:[ \t]*\n)+")
 _GROUP_FIELD = re.compile(r"^[ \t]{0,3}([A-Za-z][!-9;-~]*)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
-_WHITE = re.compile(r"\s*\n\s*")
 
 
 _FIRST_FIELDS = ("original-recipient", "final-recipient")
@@ -194,7 +195,7 @@ _FIRST_FIELDS = ("original-recipient", "final-recipient")
 def _field_value(value: str) -> str:
     if not value.isascii():
         value = decode(value.encode("latin-1"))
-    return _WHITE.sub(" ", value).strip()
+    return unfold(value[:MAX_FIELD])
 
 
 def field_groups(content: str) -> tuple[Fields, ...]:

@@ -42,7 +42,6 @@ MAX_BODY = 512 * 1024
 
 _FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _NO_FIELD = re.compile(r"^(?![!-9;-~]+[ \t]*:|[ \t]|>?From )", re.MULTILINE)
-_FOLD = re.compile(r"[ \t]*\n[ \t]+")
 
 
 class Headers:
@@ -87,10 +86,13 @@ class Headers:
         return [_readable(value) for value in self._load().get(name.lower(), ())]
 
 
+def unfold(value: str) -> str:
+    """Make one line of a folded field (RFC 5322, section 2.2.3)."""
+    return " ".join(map(str.strip, value.split("\n"))) if "\n" in value else value.strip()
+
+
 def _readable(value: str) -> str:
-    value = value[:MAX_VALUE].strip()
-    if "\n" in value:
-        value = _FOLD.sub(" ", value)
+    value = unfold(value[:MAX_VALUE])
     return value if value.isascii() and "=?" not in value else decode_words(value)
 
 
