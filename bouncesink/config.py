@@ -108,6 +108,49 @@ class SheetsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LeadsConfig:
+    """`act_on_unknown` lets a HARD address that is no lead start HubSpot and SmartLead actions."""
+
+    act_on_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HubSpotConfig:
+    """Proposals are carried out by API once `token_file` holds a private app's token.
+
+    Only approved ones are; "auto" approves each by itself.
+    """
+
+    token_file: Path | None = None
+    approve: Literal["manual", "auto"] = "manual"
+    base_url: str = "https://api.hubapi.com"
+
+
+@dataclass(frozen=True, slots=True)
+class SmartLeadConfig:
+    """Removals are carried out by API once `key_file` holds a key and `dry_run` is off."""
+
+    key_file: Path | None = None
+    dry_run: bool = True
+    base_url: str = "https://server.smartlead.ai/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class PostcardsConfig:
+    """A lead is eligible when each of `required_columns` of the sheet is filled."""
+
+    required_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhooksConfig:
+    """Each of `urls` is told of each change of an address, signed with `secret_file`'s secret."""
+
+    urls: tuple[str, ...] = ()
+    secret_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ParseConfig:
     """Bounds on reading one arrival. `memory_limit` is in octets of address space a worker."""
 
@@ -139,6 +182,11 @@ class Config:
     trust: TrustConfig = field(default_factory=TrustConfig)
     sheet: SheetConfig = field(default_factory=SheetConfig)
     sheets: SheetsConfig = field(default_factory=SheetsConfig)
+    leads: LeadsConfig = field(default_factory=LeadsConfig)
+    hubspot: HubSpotConfig = field(default_factory=HubSpotConfig)
+    smartlead: SmartLeadConfig = field(default_factory=SmartLeadConfig)
+    postcards: PostcardsConfig = field(default_factory=PostcardsConfig)
+    webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -313,6 +361,7 @@ def _check(config: Config, reader: _Reader) -> None:
         raise reader.error(
             ("sheets", "api"), "https://HOST is wanted: the key must not travel in the clear"
         )
+    _check_queues(config, reader)
     try:
         ZoneInfo(config.sheet.time_zone)
     except (OSError, ValueError, KeyError):
@@ -320,3 +369,18 @@ def _check(config: Config, reader: _Reader) -> None:
             ("sheet", "time_zone"),
             f'{config.sheet.time_zone!r} is not a time zone; as in "Europe/Berlin"',
         ) from None
+
+
+def _check_queues(config: Config, reader: _Reader) -> None:
+    urls = [
+        (("hubspot", "base_url"), config.hubspot.base_url),
+        (("smartlead", "base_url"), config.smartlead.base_url),
+        *((("webhooks", "urls"), url) for url in config.webhooks.urls),
+    ]
+    for keys, url in urls:
+        if not re.fullmatch(
+            r"(https://[^/@\s]+|http://(127\.0\.0\.1|localhost)(:\d+)?)(/\S*)?", url
+        ):
+            raise reader.error(keys, "https://HOST/... is wanted: nothing may travel in the clear")
+    if config.webhooks.urls and config.webhooks.secret_file is None:
+        raise reader.error(("webhooks", "secret_file"), "is needed: what is told is signed with it")

@@ -1,5 +1,6 @@
 """The config: strict, and its errors are for people."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ def test_paths_are_relative_to_the_file_also_the_defaults() -> None:
         ('[policy]\nprofile = "kind"', "one of 'careful', 'rfc5321' is wanted"),
         ('[sheet]\ntime_zone = "Mars/Base"', "'Mars/Base' is not a time zone"),
         ("[ledger\n", "not valid TOML"),
+        ('[hubspot]\nbase_url = "http://api.example.com"', "nothing may travel in the clear"),
+        ('[smartlead]\nbase_url = "https://user@example.com"', "smartlead.base_url: https://HOST"),
+        ('[webhooks]\nurls = ["ftp://x"]', "webhooks.urls: https://HOST"),
+        ('[webhooks]\nurls = "https://hooks.example.com/x"', "webhooks.secret_file: is needed"),
     ],
 )
 def test_errors_say_what_and_where(text: str, message: str) -> None:
@@ -71,7 +76,9 @@ def test_the_example_is_valid_and_tells_the_defaults() -> None:
     )
     as_it_is = parse(text, PATH)
     assert as_it_is.lmtp.recipients == ("bounces@example.com",)
-    all_keys = parse(uncommented.replace('rules = "rules.toml"', ""), PATH)
+    of_files = r'(?m)^(rules|token_file|key_file|secret_file) = "[\w.]+"$'
+    all_keys = parse(re.sub(of_files, "", uncommented), PATH)
     assert len(all_keys.mailboxes) == 1
-    for section in ("ledger", "lmtp", "policy", "trust", "sheet", "parse", "classify", "log"):
+    sections = "ledger lmtp policy trust sheet sheets leads hubspot smartlead postcards webhooks"
+    for section in (*sections.split(), "parse", "classify", "log"):
         assert getattr(all_keys, section) == getattr(as_it_is, section)
