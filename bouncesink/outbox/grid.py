@@ -100,11 +100,12 @@ def parts(
     part: dict[int, Mapping[int, Cell]] = {}
     size = 0
     for number, cells in changes:
-        size += sum(len(str(cell)) for cell in cells.values())
-        if part and (size > PART_SIZE or len(part) >= PART_ROWS):
+        weight = sum(len(str(cell)) for cell in cells.values())
+        if part and (size + weight > PART_SIZE or len(part) >= PART_ROWS):
             yield part
             part, size = {}, 0
         part[number] = cells
+        size += weight
     if part:
         yield part
 

@@ -156,8 +156,13 @@ def _path(text):
 
 
 def _pruned(value, tree):
-    if not tree:
-        return value
     if isinstance(value, list):
+        if list(tree.values()) == [{}]:  # one leaf: the cells, of which there are many
+            (name,) = tree
+            return [{name: one[name]} if name in one else {} for one in value]
         return [_pruned(one, tree) for one in value]
-    return {name: _pruned(value[name], sub) for name, sub in tree.items() if name in value}
+    return {
+        name: _pruned(value[name], sub) if sub else value[name]
+        for name, sub in tree.items()
+        if name in value
+    }
