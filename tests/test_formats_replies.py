@@ -253,6 +253,10 @@ def test_a_person_who_quotes_a_bounce(bounce, headers, quoted):
     assert not notice.reports
 
 
+NULL = {"Return-Path": "<>", "Auto-Submitted": "auto-replied"}
+POSTMASTER = {"From": "Postmaster <postmaster@relay.test>"}
+
+
 @pytest.mark.parametrize(
     ("headers", "text"),
     [
@@ -261,8 +265,12 @@ def test_a_person_who_quotes_a_bounce(bounce, headers, quoted):
             "Invoice 550 for you@shop.test.",
         ),
         (
-            {"Subject": "Delivery status of your parcel", "From": "Parcels <no-reply@parcel.test>"},
-            "Your parcel could not be delivered to your address. Write to help@parcel.test.",
+            {"Subject": "Delivery status of your parcel", "From": "Parcels <news@parcel.test>"},
+            "Your parcel could not be delivered. Write to help@parcel.test.",
+        ),
+        (
+            {"Subject": "Undeliverable parcel"},
+            "The parcel for x@failed.test could not be delivered.",
         ),
         (
             {"Subject": "Newsletter", "Precedence": "bulk"},
@@ -272,9 +280,60 @@ def test_a_person_who_quotes_a_bounce(bounce, headers, quoted):
             {"Subject": "cron <root@host> backup", "Auto-Submitted": "auto-generated"},
             "error: could not mail to admin@host.test: 550",
         ),
+        (
+            POSTMASTER | {"Subject": "Your mailbox is almost full"},
+            "The mailbox hello@example.com is 95% full. Contact admin@relay.test.",
+        ),
+        (
+            POSTMASTER | {"Subject": "Quota warning"},
+            "User x@failed.test has 95% of quota used. Mailbox full soon.",
+        ),
+        (
+            POSTMASTER | {"Subject": "Spam quarantine summary"},
+            "Messages blocked:\n\n  x@failed.test  A subject\n",
+        ),
+        (
+            POSTMASTER | {"Subject": "Maintenance on Sunday"},
+            "Mail to x@failed.test cannot be delivered on Sunday. Questions: y@relay.test",
+        ),
+        (
+            {"From": "list-bounces@lists.test", "Subject": "Your message awaits approval"},
+            "Your mail to 'list@lists.test' is being held until the moderator can review it.",
+        ),
+        (
+            NULL | {"Subject": "Out of office"},
+            "Mail to me is not read. Contact x@failed.test. 550 hours.",
+        ),
+        (
+            NULL | {"Subject": "Re: A quick question"},
+            "Your message could not be delivered to me because I left: x@failed.test.",
+        ),
+        (
+            NULL | {"Subject": "Re: A quick question"},
+            "The address someone@lead.test is no longer in use. Mail to:\n\nx@failed.test\n",
+        ),
+        (
+            NULL | {"Subject": "Abwesenheit"},
+            "Die Nachricht konnte nicht zugestellt werden an:\n\nx@failed.test\n",
+        ),
     ],
 )
 def test_other_mail_of_machines(headers, text):
-    notice = read(headers, text)
+    envelope_from = "" if "Return-Path" in headers else "someone@lead.test"
+    notice = read(headers, text, envelope_from)
     assert notice.kind not in {Kind.FAILURE, Kind.DELAYED}
     assert not notice.reports
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your message was successfully delivered to:\n\nlead@lead.test\n",
+        "This report relates to a message you sent with the following header fields:\n\n"
+        "Your message has been successfully delivered to the following recipients:\n\n"
+        "  Recipient address: lead@lead.test\n",
+    ],
+)
+def test_success_is_no_failure(text):
+    notice = read(POSTMASTER | {"Subject": "Delivery report"}, text)
+    assert notice.kind is Kind.DELIVERED

@@ -11,13 +11,12 @@ from bouncesink.parse.formats.reading import (
     MAX_INTRO,
     Entry,
     action_in,
+    calls_itself_one,
     cut,
     cut_headers,
     failed_recipients,
-    from_machine,
     listed,
     reports,
-    sent_by_daemon,
     tells_failure,
 )
 from bouncesink.parse.message import Found, Message
@@ -25,20 +24,21 @@ from bouncesink.parse.reports import ADDRESS
 
 NAME = "generic"
 
-_FAILURE = re.compile(
+_UNDELIVERED = re.compile(
     r"(?:could ?not|couldn't|cannot|can't|unable to|not been|was not|wasn't|failed to"
-    r"|impossible to) (?:be )?"
-    r"(?:deliver|reach|send|sent|accept|find|found)|undeliver|unzustellbar|delivery (?:has )?fail"
-    r"|failed permanently"
-    r"|permanent (?:fatal )?error|mailbox (?:is )?(?:full|unavailable|not found)|user unknown"
-    r"|unknown user"
-    r"|no such (?:user|mailbox|recipient)|not (?:a )?(?:known|valid) (?:user|address)"
-    r"|does ?n.t exist|does not exist"
-    r"|returned to (?:sender|you)|bounced|nicht zugestellt|non remis|pas pu être"
-    r"|no (?:se )?(?:pudo|ha podido)"
-    r"|できませんでした|届けできません|не (?:может|удалось|было) ",
+    r"|impossible to) (?:be )?(?:deliver|reach|send|sent|accept|find|found)|undeliver"
+    r"|delivery (?:has )?fail|failed permanently|permanent (?:fatal )?error"
+    r"|returned to (?:sender|you)|unzustellbar|nicht zugestellt|non remis|pas pu être"
+    r"|no (?:se )?(?:pudo|ha podido)|できませんでした|届けできません|не (?:может|удалось|было) ",
     re.IGNORECASE,
 )
+_STATE = re.compile(
+    r"mailbox (?:is )?(?:full|unavailable|not found)|user unknown|unknown user"
+    r"|no such (?:user|mailbox|recipient)|not (?:a )?(?:known|valid) (?:user|address)"
+    r"|does ?n.t exist|does not exist|bounced",
+    re.IGNORECASE,
+)
+"""What also a warning to the owner of a mailbox says: enough only beside a reply code."""
 _REPLY_LINE = re.compile(
     r"^(?=[^\n]{5,1000}$)(?=[^\n]*(?<![\d.@:/-])(?:[45]\d\d(?=[ \t:-])|[45]\.\d{1,3}\.\d{1,3}\b))"
     r"(?=[^\n]*@)[^\n]+",
@@ -53,23 +53,24 @@ _HELP = re.compile(
 
 
 def recognize(message: Message) -> Found | None:
-    if not from_machine(message):
+    if not calls_itself_one(message):
         return None
     notice, returned = cut(message.text)
     if not returned:
         notice, returned = cut_headers(notice)
     notice = notice[:MAX_INTRO]
-    if not tells_failure(message) and _FAILURE.search(notice) is None:
+    undelivered = tells_failure(message) or _UNDELIVERED.search(notice) is not None
+    if not undelivered and _STATE.search(notice) is None:
         return None
     action = action_in(notice)
     detail = notice.strip()
     failed = failed_recipients(message)
     if failed:
         found = [Entry(each, detail) for each in failed]
-    elif sent_by_daemon(message) or tells_failure(message):
-        found = _beside_replies(message, notice) or _single(message, notice)
     else:
-        found = []
+        found = _beside_replies(message, notice)
+        if not found and undelivered:
+            found = _single(message, notice)
     made = reports(found, NAME, action, detail=detail)
     return Found(made, returned_text=returned, confident=bool(failed)) if made else None
 
@@ -102,8 +103,6 @@ def _beside_replies(message: Message, notice: str) -> list[Entry]:
 
 
 def _single(message: Message, notice: str) -> list[Entry]:
-    if _FAILURE.search(notice) is None and not tells_failure(message):
-        return []
     candidates = []
     for address in _strangers(message, notice):
         at = notice.find(address)

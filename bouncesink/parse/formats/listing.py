@@ -6,7 +6,7 @@ same in German, French, Spanish, Italian, Portuguese and Japanese. Public collec
 
 import re
 
-from bouncesink.parse.formats.reading import read_list
+from bouncesink.parse.formats.reading import calls_itself_one, read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "listing"
@@ -41,4 +41,6 @@ _OPENING = re.compile(
 
 
 def recognize(message: Message) -> Found | None:
+    if not calls_itself_one(message):
+        return None
     return read_list(message, NAME, _OPENING)

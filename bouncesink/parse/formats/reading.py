@@ -15,6 +15,8 @@ from bouncesink.parse.reports import ADDRESS, MAX_DIAGNOSTIC, make_report, reply
 
 MAX_ENTRIES = 1000
 """Recipients that are read from one text."""
+MAX_INTRO = 8000
+"""Characters in which a format's opening words must stand."""
 
 _DAEMON = re.compile(
     r"mailer[-_. ]?daemon|post[-_. ]?master|mdaemon|delivery[-_. ]?(?:sub)?system"
@@ -46,14 +48,31 @@ def from_machine(message: Message) -> bool:
     The null reverse-path (RFC 5321, section 4.5.5), a sender that is a mail system, or a subject
     that reports a failure and answers nothing.
     """
-    if message.envelope_from == "" or "x-failed-recipients" in message.headers:
+    if "x-failed-recipients" in message.headers or sent_by_daemon(message):
         return True
+    if tells_failure(message):
+        return has_null_path(message) or "in-reply-to" not in message.headers
+    return has_null_path(message) and not _answers(message)
+
+
+def calls_itself_one(message: Message) -> bool:
+    """Whether it says itself that a mail system sent it, for formats that many words could be."""
+    if "x-failed-recipients" in message.headers or sent_by_daemon(message):
+        return True
+    return tells_failure(message) and (has_null_path(message) or _answers(message))
+
+
+def has_null_path(message: Message) -> bool:
     path = message.headers.get("return-path")
-    if path is not None and path.strip().lower() in _NULL_PATHS:
-        return True
-    return sent_by_daemon(message) or (
-        "in-reply-to" not in message.headers and tells_failure(message)
-    )
+    known = path is not None and path.strip().lower() in _NULL_PATHS
+    return known or message.envelope_from == ""
+
+
+def _answers(message: Message) -> bool:
+    """Whether a machine sent it for a person (RFC 3834, section 5): daemons say so as well."""
+    headers = message.headers
+    submitted = (headers.get("auto-submitted") or "no").lower().strip()
+    return not submitted.startswith("no") or "x-autoreply" in headers
 
 
 def sent_by_daemon(message: Message) -> bool:
@@ -245,8 +264,24 @@ def is_warning(text: str) -> bool:
     return _WARNING.search(text) is not None and _GIVEN_UP.search(text) is None
 
 
+_SUCCESS = re.compile(
+    r"successfully (?:been )?(?:delivered|relayed|sent)|delivery (?:has been|was) successful"
+    r"|has been delivered to the following|delivery to these recipients or groups is complete",
+    re.IGNORECASE,
+)
+_NO_SUCCESS = re.compile(
+    """Part the text at `mark` or RETURNED; None if no machine wrote it or `opening` is absent."""
+    re.IGNORECASE,
+)
+
+
 def action_in(text: str) -> DsnAction:
-    return DsnAction.DELAYED if is_warning(text) else DsnAction.FAILED
+    """Tell from its words whether a notice is about a failure, a delay or a success."""
+    if is_warning(text):
+        return DsnAction.DELAYED
+    if _SUCCESS.search(text, 0, MAX_INTRO) and not _NO_SUCCESS.search(text, 0, MAX_INTRO):
+        return DsnAction.DELIVERED
+    return DsnAction.FAILED
 
 
 def failed_recipients(message: Message) -> list[str]:
@@ -257,9 +292,6 @@ def failed_recipients(message: Message) -> list[str]:
         for entry in listed(value[:32_000])
     ]
 
-
-MAX_INTRO = 8000
-"""Characters in which a format's opening words must stand."""
 
 HEAD = re.compile(
     r"^[ \t]{0,12}(?:<(?P<address>[^<>\n]{1,320}@[^<>\n]{1,255})>[ \t]*:?)", re.MULTILINE

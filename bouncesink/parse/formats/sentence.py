@@ -6,7 +6,15 @@ sentences are data here because each system has only one. Seen in public collect
 
 import re
 
-from bouncesink.parse.formats.reading import RETURNED, Entry, action_in, notice_of, reports, tidy
+from bouncesink.parse.formats.reading import (
+    RETURNED,
+    Entry,
+    action_in,
+    calls_itself_one,
+    notice_of,
+    reports,
+    tidy,
+)
 from bouncesink.parse.message import Found, Message
 
 NAME = "sentence"
@@ -97,6 +105,8 @@ _CHEAP = re.compile(
 
 
 def recognize(message: Message) -> Found | None:
+    if not calls_itself_one(message):
+        return None
     parted = notice_of(message, _CHEAP, RETURNED)
     if parted is None:
         return None
