@@ -22,6 +22,7 @@ _OCTAL = re.compile(r"(?:\\[2-3][0-7]{2})+")
 _ESCAPED_BREAK = re.compile(r"\\r\\n|\\[rn](?![a-z])")
 _ADDRESS = re.compile(r"<?[^\s<>()\[\]\"',;:@]{1,256}@[^\s<>()\"',;:@/?]{1,255}>?")
 _HOST_SAID = re.compile(r"\bhost \S{1,255}(?: ?\[[0-9a-fA-F.:]{2,45}\](?::\d+)?)? said: ")
+_EXIM_SAID = re.compile(r"\bsmtp error from remote (?:mail )?server ", re.IGNORECASE)
 # The Cisco (IronPort) gateway puts a guess of its own before the reply that it was given.
 _IRONPORT = re.compile(
     r"\b5\.[13]\.0 - (?:unknown address error|other mail system problem) ", re.IGNORECASE
@@ -34,7 +35,9 @@ _REPLY = re.compile(
     rf"([245]\d\d)(?:[- #:<'\"(]{{1,4}}({_ENHANCED}))?(?![\w.])",
     re.IGNORECASE,
 )
+_WRAPPINGS = (_HOST_SAID, _EXIM_SAID, _IRONPORT, _RETRY_ENDED)
 _REPLY_CODE_PAIR = re.compile(rf"(?<![\d.])([245]\d\d)[- #:<'\"(]{{1,4}}({_ENHANCED})")
+_LINE_PREFIX = re.compile(rf"(?:^|(?<=\s))([245]\d\d)(?:[- ]({_ENHANCED})(?:[- ]+|$)|[- ]|$)")
 _FREE_CODE = re.compile(rf"(?<![\d.\w])({_ENHANCED})")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
 
@@ -94,7 +97,8 @@ def fold_text(text: str, sender: str | None = None) -> str:
     if "@" in text:
         own = sender.lower() if sender else None
         text = _ADDRESS.sub(lambda m: SENDER if m[0].lower().strip("<>.") == own else ADDRESS, text)
-    text = _RETRY_ENDED.sub("", _IRONPORT.sub("", _HOST_SAID.sub("", text)))
+    for wrapping in _WRAPPINGS:
+        text = wrapping.sub("", text)
     return _one_prefix(text)[:MAX_TEXT]
 
 
@@ -110,18 +114,18 @@ def codes_in(text: str) -> tuple[str | None, str | None]:
 
 def _one_prefix(text: str) -> str:
     """Drop the repeated `550-5.1.1` of a multi-line reply, which cut its sentence in pieces."""
-    found = re.match(rf"([245]\d\d)[- ](?:({_ENHANCED})[- ]+)?", text)
-    if not found:
+    first = _LINE_PREFIX.match(text)
+    if not first:
         return text
-    head, rest = text[: found.end()], text[found.end() :]
-    reply, code = found[1], found[2]
-    tail = rf"(?:[- ]{re.escape(code)}[- ]+|-)" if code else "-"
-    rest = re.sub(rf"(?:(?<=\s)|^){reply}{tail}", "", rest)
-    if code:
-        rest = re.sub(rf"(?:(?<=\s)|^){reply} {re.escape(code)}$", "", rest)
-    elif f"{reply}-" in text:
-        rest = re.sub(rf"(?<=\s){reply} ", "", rest)
-    return head.replace("-", " ") + rest
+    reply, code = first[1], first[2]
+    several = f"{reply}-" in text
+
+    def repeated(line: re.Match[str]) -> str:
+        same = line[1] == reply and line[2] == code and (code or several)
+        return "" if same else line[0]
+
+    head, rest = text[: first.end()], text[first.end() :]
+    return head.replace("-", " ") + _LINE_PREFIX.sub(repeated, rest)
 
 
 def _octets(found: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from bouncesink.model import Kind, Notice, Report
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,256}@[^\s<>()\[\]\"',;:@]{1,255}")
 # From here on it is the sender's own mail that speaks.
 _RETURNED = re.compile(
-    r"^(?:>.*|-{3,}.*(?:original|returned|header|copy|forwarded).*|"
+    r"^(?:>(?!>).*|-{3,}.*(?:original|returned|header|copy|forwarded).*|"
     r".*(?:copy of (?:the|your)|(?:original|returned) message(?: headers?)? (?:follows?|is)|"
     r"message headers follow|original message below).*|"
     r"(?:received|return-path|message-id|mime-version|dkim-signature): .*)$",
