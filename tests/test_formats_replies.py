@@ -329,9 +329,11 @@ def test_other_mail_of_machines(headers, text):
     "text",
     [
         "Your message was successfully delivered to:\n\nlead@lead.test\n",
-        "This report relates to a message you sent with the following header fields:\n\n"
-        "Your message has been successfully delivered to the following recipients:\n\n"
-        "  Recipient address: lead@lead.test\n",
+        (
+            "This report relates to a message you sent with the following header fields:\n\n"
+            "Your message has been successfully delivered to the following recipients:\n\n"
+            "  Recipient address: lead@lead.test\n"
+        ),
     ],
 )
 def test_success_is_no_failure(text):

@@ -270,7 +270,7 @@ _SUCCESS = re.compile(
     re.IGNORECASE,
 )
 _NO_SUCCESS = re.compile(
-    """Part the text at `mark` or RETURNED; None if no machine wrote it or `opening` is absent."""
+    r"not (?:been |be )?success|unsuccess|could ?not|cannot|undeliver|has failed|failed permanently",
     re.IGNORECASE,
 )
 
@@ -302,7 +302,7 @@ HEAD = re.compile(
 def notice_of(
     message: Message, opening: re.Pattern[str], mark: re.Pattern[str] = RETURNED
 ) -> tuple[str, str] | None:
-    """Part the text at `mark` or RETURNED; None where no machine wrote it, or without `opening`."""
+    """Part the text at `mark` or RETURNED; None if no machine wrote it or `opening` is absent."""
     text = message.text
     if opening.search(text, 0, MAX_INTRO) is None or not from_machine(message):
         return None
