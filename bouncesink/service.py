@@ -89,10 +89,10 @@ class Chore:
                 pause = min(pause * 2, MAX_PAUSE)
 
 
-async def serve(config: Config, *, ready: Callable[[list[str]], None] | None = None) -> None:
+async def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight within `shutdown_timeout`.
 
-    `ready` is told where LMTP listens. Raises BouncesinkError if it cannot start.
+    Raises BouncesinkError if it cannot start.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -111,21 +111,23 @@ async def serve(config: Config, *, ready: Callable[[list[str]], None] | None = N
     }
     committer = Committer(lambda: open_ledger(path), on_commit=chores["engine"].wake)
     server = LmtpServer(config, committer.submit)
+    patience = config.lmtp.shutdown_timeout
+    deadline = loop.time() + patience
     try:
         await server.start()
         for chore in chores.values():
             chore.start()
-        if ready:
-            ready(server.names)
         await stop.wait()
         log.info("service.stopping")
+        deadline = loop.time() + patience
         for chore in chores.values():
             chore.stop()
-        await server.stop()
+        await server.stop(patience)
     finally:
-        await committer.close()
+        # What is accepted is in the committer's hands: it gets a moment even when time is up.
+        await committer.close(max(1.0, deadline - loop.time()))
         for chore in chores.values():
-            await asyncio.to_thread(chore.join, config.lmtp.shutdown_timeout)
+            await asyncio.to_thread(chore.join, max(0.0, deadline - loop.time()))
     log.info("service.stopped")
 
 
