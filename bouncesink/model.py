@@ -391,6 +391,7 @@ class ActionKind(StrEnum):
     REVERIFY = "reverify"
     ALERT = "alert"
     CAMPAIGN_PAUSE = "campaign_pause"
+    WEBHOOK = "webhook"
 
 
 class ActionState(StrEnum):

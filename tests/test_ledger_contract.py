@@ -450,6 +450,46 @@ def test_a_failed_attempt_is_counted_and_its_error_stays(ledger):
     assert (found.actor, found.reason) == ("worker-2", None)
 
 
+def test_actions_are_due_when_their_time_has_come_or_their_claim_is_over(ledger):
+    pending, approved, claimed = OPEN
+    ledger.add_actions([action(key) for key in ("new", "later", "ok", "mine", "left", "done")])
+    ledger.add_actions([action("other", kind=ActionKind.ALERT)])
+    later = NOW + timedelta(minutes=1)
+    ledger.move_action("later", OPEN, pending, at=NOW, next_attempt_at=later, error="429")
+    ledger.move_action("ok", OPEN, approved, at=NOW)
+    ledger.move_action("mine", OPEN, claimed, at=NOW, actor="a person")
+    ledger.move_action("left", OPEN, claimed, at=NOW, actor="a program", next_attempt_at=later)
+    ledger.move_action("done", OPEN, ActionState.DONE, at=NOW)
+
+    def due(states, now, limit=9):
+        return {each.key for each in ledger.due_actions(ActionKind.REVIEW, states, now, limit)}
+
+    assert due([pending], NOW) == {"new"}
+    assert due([pending, approved], NOW) == {"new", "ok"}
+    assert due([approved], later) == {"ok", "left"}
+    assert due([pending, approved], later) == {"new", "ok", "later", "left"}
+    assert due([pending, approved], later, limit=1) == {"new"}
+
+
+def test_troubled_actions_are_open_or_failed_with_an_error(ledger):
+    ledger.add_actions([action(key) for key in "abcd"])
+    ledger.move_action("a", OPEN, ActionState.FAILED, at=NOW, error="no")
+    ledger.move_action("b", OPEN, ActionState.PENDING, at=NOW + timedelta(1), error="later")
+    ledger.move_action("c", OPEN, ActionState.DONE, at=NOW, error="at first")
+    assert [each.key for each in ledger.troubled_actions(9)] == ["b", "a"]
+    assert len(ledger.troubled_actions(1)) == 1
+
+
+def test_what_is_cancelled_belongs_to_nobody_any_more(ledger):
+    ledger.add_actions([action("a")])
+    claimed = (ActionState.CLAIMED,)
+    ledger.move_action("a", OPEN, *claimed, at=NOW, actor="one", next_attempt_at=NOW)
+    ledger.cancel_actions(["a"], "overtaken")
+    ledger.reopen_actions(["a"])
+    (found,) = ledger.list_actions()
+    assert (found.state, found.actor, found.next_attempt_at) == (ActionState.PENDING, None, None)
+
+
 def test_actions_are_found_by_the_beginning_of_their_key(ledger):
     ledger.add_actions([action(key) for key in ("review:ab", "review:a_", "review:ac", "alert:ab")])
     found = [each.key for each in ledger.find_actions("review:a", 10)]

@@ -161,6 +161,17 @@ class Ledger(Protocol):
     ) -> list[Action]:
         """By priority, then oldest first."""
 
+    def due_actions(
+        self, kind: ActionKind, states: Collection[ActionState], now: datetime, limit: int
+    ) -> list[Action]:
+        """Those in `states` whose time has come, and claimed ones whose `next_attempt_at` is past.
+
+        By priority, then oldest first.
+        """
+
+    def troubled_actions(self, limit: int) -> list[Action]:
+        """Those with an error that are open or failed, the latest moved first."""
+
     def find_actions(self, prefix: str, limit: int) -> list[Action]:
         """Those whose key begins so, by key."""
 

@@ -231,7 +231,8 @@ class SqliteLedger:
     def cancel_actions(self, keys: Iterable[str], reason: str) -> None:
         with self._db.transaction():
             self._db.write(
-                f"UPDATE actions SET state = ?, reason = ? WHERE key {_IN_LIST} AND {_OPEN}",
+                "UPDATE actions SET state = ?, reason = ?, actor = NULL, next_attempt_at = NULL "
+                f"WHERE key {_IN_LIST} AND {_OPEN}",
                 [(ActionState.CANCELLED.value, rows.clean(reason), rows.json_list(keys))],
             )
 
@@ -286,6 +287,27 @@ class SqliteLedger:
             where, cells = f"kind = ? AND {where}", [kind.value, *cells]
         sql = f"SELECT {rows.ACTION} FROM actions WHERE {where} ORDER BY priority, number LIMIT ?"
         return self._nouns(rows.action_of, self._db.all(sql, (*cells, limit)))
+
+    def due_actions(
+        self, kind: ActionKind, states: Collection[ActionState], now: datetime, limit: int
+    ) -> list[Action]:
+        # By that index, so that what is done does not make it slow.
+        sql = (
+            f"SELECT {rows.ACTION} FROM actions INDEXED BY actions_state "
+            f"WHERE {_OPEN} AND kind = ? AND CASE WHEN state {_IN_LIST} "
+            "THEN coalesce(next_attempt_at, '') <= ? "
+            "ELSE state = 'claimed' AND next_attempt_at <= ? END ORDER BY priority, number LIMIT ?"
+        )
+        time = rows.time_text(now)
+        cells = (kind.value, rows.json_list(states), time, time, limit)
+        return self._nouns(rows.action_of, self._db.all(sql, cells))
+
+    def troubled_actions(self, limit: int) -> list[Action]:
+        sql = (
+            f"SELECT {rows.ACTION} FROM actions WHERE last_error IS NOT NULL "
+            f"AND ({_OPEN} OR state = 'failed') ORDER BY moved_at DESC, number DESC LIMIT ?"
+        )
+        return self._nouns(rows.action_of, self._db.all(sql, (limit,)))
 
     def find_actions(self, prefix: str, limit: int) -> list[Action]:
         sql = f"SELECT {rows.ACTION} FROM actions WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
