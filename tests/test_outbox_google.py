@@ -115,7 +115,7 @@ def test_a_flush_with_nothing_changed_is_one_read(house):
 def test_the_config_chooses_the_sheet(house):
     sheet = open_sheet(house.config)
     assert isinstance(sheet, GoogleSheet)
-    assert sheet.describe() == "Google sheet 'Lead Details': 0 rows"
+    assert sheet.name == "Google sheet 'Lead Details'"
 
 
 @pytest.mark.parametrize("width", [3, 4, 26])

@@ -78,12 +78,6 @@ class Sheet(Protocol):
     def name(self) -> str:
         """What people call it, for messages."""
 
-    def describe(self) -> str:
-        """Say in a line what is there; nothing is written."""
-        reading = self.read()
-        lacks = f"; will add {', '.join(reading.missing)}" if reading.missing else ""
-        return f"{self.name}: {len(reading.rows):,} rows{lacks}"
-
     def read(self) -> Reading: ...
 
     def write(self, changes: Mapping[int, Cells]) -> Written:
