@@ -246,6 +246,26 @@ def test_a_speaker_is_known_by_its_domain():
     assert judge(said, remote_mta="mx.notdocomo.ne.jp").category is Category.USER_UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("facts", "severity"),
+    [
+        ({"reply_code": 550}, Severity.HARD),
+        ({"status": "5.0.0"}, Severity.HARD),
+        ({"status": "4.0.0"}, Severity.SOFT),
+        ({"reply_code": 450}, Severity.SOFT),
+        ({"reply_code": 550, "diagnostic": "550 tja"}, Severity.UNKNOWN),
+    ],
+)
+def test_an_event_that_gives_only_its_class_is_taken_at_its_word(facts, severity):
+    report = replace(FAILED, **{"recognizer": "events.json", **facts})
+    assert classify(report, FAILURE, RULES).severity is severity
+
+
+def test_a_report_that_gives_only_its_class_goes_to_review():
+    assert judge(None, status="5.0.0").severity is Severity.UNKNOWN
+    assert judge(None, reply_code=550).severity is Severity.UNKNOWN
+
+
 def test_the_verdict_shows_the_words_that_it_is_about():
     verdict = judge("550 5.2.2 <someone@example.com>: user is over quota")
     assert "over quota" in verdict.evidence

@@ -142,6 +142,7 @@ def test_an_example_that_no_rule_meets_is_reported(tmp_path):
         ("'bad hair day'", "7", ["`text`", "list of texts"]),
         ("text =", 'status = "5.one"\ntext =', ["'5.one'", "status"]),
         ("text =", 'reply = "5"\ntext =', ["'5'", "reply"]),
+        ("text =", "silent = 1\ntext =", ["`silent`"]),
         ('source = "told by telephone"', 'source = " "', ["`source`"]),
         ('examples = ["550 We have a bad hair day"]', "", ["`examples`"]),
         ('["550 We have a bad hair day"]', "[7]", ["example"]),

@@ -70,10 +70,11 @@ def classify(report: Report | None, notice: Notice, rules: Rules) -> Verdict:
     said = delivery_agent_words(notice) or report.diagnostic or ""
     sender = notice.original.from_
     verdict = _of_reply(facts_of(report, said, sender), rules)
-    if verdict.category is Category.UNKNOWN:
-        other = _of_reply(facts_of(report, stand_in(report, notice), sender), rules)
-        verdict = verdict if other.category is Category.UNKNOWN else other
-    return verdict
+    other = stand_in(report, notice) if verdict.category is Category.UNKNOWN else ""
+    if not other:
+        return verdict
+    second = _of_reply(facts_of(report, other, sender), rules)
+    return verdict if second.category is Category.UNKNOWN else second
 
 
 def classify_text(text: str, rules: Rules, *, status: str | None = None) -> Verdict:

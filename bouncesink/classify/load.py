@@ -40,7 +40,7 @@ _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _STATUS = re.compile(r"[245x]\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)")
 _REPLY = re.compile(r"[245x][0-9x]{2}")
 _LISTS = ("text", "status", "reply", "remote_mta", "reporting_mta", "recognizer")
-_KEYS = {"id", "category", "source", "examples", *_LISTS}
+_KEYS = {"id", "category", "source", "examples", "silent", *_LISTS}
 _EXAMPLE_KEYS = {field.name: field for field in fields(Example)}
 MAX_RULES = 5000
 MAX_PATTERN = 1000
@@ -163,6 +163,9 @@ def _rule(table: Mapping[str, Any], file: str, line: int) -> Rule:
     source = table.get("source")
     if not isinstance(source, str) or not source.strip():
         raise refuse("`source` must say in words where this is known from")
+    silent = table.get("silent", False)
+    if not isinstance(silent, bool):
+        raise refuse("`silent` must be true or false")
     lists = {key: _strings(table.get(key, ()), key, refuse) for key in _LISTS}
     if not any(lists.values()):
         raise refuse(f"nothing to match; give at least one of {', '.join(_LISTS)}")
@@ -174,6 +177,7 @@ def _rule(table: Mapping[str, Any], file: str, line: int) -> Rule:
         examples=_examples(table.get("examples"), refuse),
         file=file,
         line=line,
+        silent=silent,
         **{**lists, **{key: _lowered(lists[key]) for key in ("remote_mta", "reporting_mta")}},
     )
 

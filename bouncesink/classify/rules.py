@@ -32,6 +32,7 @@ class Rule:
 
     `text` are RE2 patterns, any of which may match; `status` and `reply` are codes with `x` for any
     digits (`x.7.1`, `5xx`); `remote_mta` and `reporting_mta` are domains, met by their hosts too.
+    `silent` asks for a report without a single word.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Rule:
     remote_mta: tuple[str, ...] = ()
     reporting_mta: tuple[str, ...] = ()
     recognizer: tuple[str, ...] = ()
+    silent: bool = False
 
     @property
     def pattern(self) -> str:
@@ -54,7 +56,8 @@ class Rule:
     def meets(self, facts: Facts) -> bool:
         """Say whether everything but the text matches."""
         return (
-            (not self.status or _like(facts.code or facts.status, self.status))
+            not (self.silent and facts.text)
+            and (not self.status or _like(facts.code or facts.status, self.status))
             and (not self.reply or _like(facts.reply, self.reply))
             and (not self.remote_mta or _within(facts.remote_mta, self.remote_mta))
             and (not self.reporting_mta or _within(facts.reporting_mta, self.reporting_mta))
