@@ -126,7 +126,15 @@ def decode(data: bytes, charset: str | None = None) -> str:
                 return data.decode(candidate)
             except (UnicodeError, ValueError):
                 continue
-    return data.decode(codec or "cp1252", "replace")
+    return _best_of(data) if codec in (None, "utf-8") else data.decode(codec, "replace")
+
+
+def _best_of(data: bytes) -> str:
+    """Tell UTF-8 with some damage, such as a cut, from what never was UTF-8."""
+    text = data.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    wide = sum(not char.isascii() for char in text) if damaged < 1000 else 0
+    return text if damaged * 2 < wide else data.decode("cp1252", "replace")
 
 
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?\n]{0,4000})\?=")

@@ -38,6 +38,8 @@ _ACTIONS = {
 }
 _RECIPIENTS = ("final-recipient", "original-recipient", "x-actual-recipient")
 
+_FATES = ("action", "status", "diagnostic-code")
+
 Enrich = Callable[[Message], Found | None]
 
 
@@ -70,7 +72,8 @@ def _recipient_groups(groups: tuple[Fields, ...]) -> list[Fields]:
             found.append(group)
         elif found and "action" not in found[-1] and ("action" in group or "status" in group):
             found[-1] = {**group, **found[-1]}
-    return found
+    # A group that tells no fate was cut short, and perhaps in the midst of its address.
+    return [group for group in found if any(name in group for name in _FATES)]
 
 
 def _report(group: Fields, reporting: str | None, message: Message) -> Report:

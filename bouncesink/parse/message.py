@@ -237,6 +237,8 @@ def _seen(markup: str) -> str:
             continue
         out.append(markup[done : start.start()])
         done = at + len(end)
+        if start[1] and (close := lower.find(">", done, done + 100)) >= 0:
+            done = close + 1
     return " ".join([*out, markup[done:]])
 
 

@@ -47,7 +47,7 @@ def original_of(headers: Headers, campaign_headers: Iterable[str] = ()) -> Origi
     sender = _short(headers.get("from"))
     block = headers.block
     if len(block) > MAX_HEADER_BLOCK:
-        block = block[: block.rindex("\n", 0, MAX_HEADER_BLOCK) + 1] if "\n" in block else ""
+        block = block[: block.rfind("\n", 0, MAX_HEADER_BLOCK) + 1]
     return Original(
         message_id=message_id(headers.get("message-id")),
         from_=sender,

@@ -15,6 +15,8 @@ from bouncesink.parse.reports import ADDRESS
 
 MAX_DEPTH = 5
 MAX_VIA = 20
+MAX_COPY = 256 * 1024
+"""Characters in which a copy of a copy must name what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,17 @@ def _came_through(headers: Headers) -> list[str]:
     return found
 
 
-def attached(message: Message, damage: list[str]) -> Message | None:
-    """Open the first attached message that looks like a notification."""
+def attached(message: Message, damage: list[str], depth: int = MAX_DEPTH) -> Message | None:
+    """Open the first attached message that looks like a notification, or like a copy of one."""
     for part in message.parts():
         if part.content_type in ("message/rfc822", "message/global"):
             head = header_section(part.content.partition("\n\n")[0] + "\n")
             if is_notification(head):
                 return Message(parse_text(part.content, damage))
+            if depth > 1 and "message/" in part.content[:MAX_COPY].lower():
+                copy = Message(parse_text(part.content, damage))
+                if attached(copy, damage, depth - 1) is not None:
+                    return copy
     return None
 
 
