@@ -1,5 +1,7 @@
 """A CSV of leads, reconciled with a real ledger: our cells, and not a byte of the others."""
 
+import csv
+import io
 import os
 import stat
 from datetime import UTC, datetime
@@ -269,3 +271,18 @@ def test_any_fields_survive(tmp_path_factory, rows, end):
     assert [row.cells for row in sheet.read().rows] == [
         ("2026-03-31", "HARD", 1, False, "x") for _ in rows
     ]
+
+
+@given(body=st.text(alphabet='ab,"\n\r ', max_size=40), end=st.sampled_from(["\n", "\r\n"]))
+def test_fields_are_what_the_standard_library_reads(body, end):
+    text = f"EMAIL,b{end}{body}"
+    try:
+        table = read_table(text.encode(), "EMAIL", "x")
+    except PermanentSinkError as error:
+        assert "opens a quote that nothing closes" in str(error)  # noqa: PT017 - either way is right
+        assert body.count('"')
+        return
+    ours = [[unquote(field) for field in table.fields(n)] for n in range(len(table.records))]
+    theirs = list(csv.reader(io.StringIO(text, newline="")))
+    assert ours == [row or [""] for row in theirs]
+    assert "".join(table.records) == text

@@ -81,14 +81,14 @@ def read_table(data: bytes, column: str, where: str) -> Table:
 
 def unquote(field: str) -> str:
     """Give the text of a field; a `'` that defuses a formula is no part of it."""
-    if field.startswith('"'):
-        end = field.rfind('"')
-        field = field[1:end].replace('""', '"') + field[end + 1 :] if end else field[1:]
+    if quoted := _WHOLE.match(field):
+        field = quoted[1].replace('""', '"') + field[quoted.end() :]
     return field[1:] if field.startswith("'") and field[1:].startswith(_DANGEROUS) else field
 
 
 # Possessive throughout, so that a quote without its fellow costs one pass and not many.
 _QUOTED = '"[^"]*+(?:""[^"]*+)*+"'
+_WHOLE = re.compile('"([^"]*+(?:""[^"]*+)*+)"')
 
 
 @cache
@@ -138,8 +138,7 @@ def _cut(text: str, delimiter: str, where: str) -> list[str]:
 def _record_end(text: str, at: int, delimiter: str) -> int:
     """Find where the record ends that begins at `at`; -1 when a quote is never closed."""
     found = _record(delimiter).match(text, at)
-    assert found, "it matches the empty record at the least"
-    return found.end() if found["end"] is not None else -1
+    return found.end() if found and found["end"] is not None else -1
 
 
 def _sniff(text: str, start: int, column: str) -> str:
