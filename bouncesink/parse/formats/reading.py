@@ -270,7 +270,8 @@ _SUCCESS = re.compile(
     re.IGNORECASE,
 )
 _NO_SUCCESS = re.compile(
-    r"not (?:been |be )?success|unsuccess|could ?not|cannot|undeliver|has failed|failed permanently",
+    r"not (?:been |be )?success|unsuccess|could ?not|cannot|undeliver|has failed"
+    r"|failed permanently",
     re.IGNORECASE,
 )
 
