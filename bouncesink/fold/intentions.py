@@ -9,6 +9,7 @@ HubSpot's contact and SmartLead's lead are found by e-mail address, so there is 
 each address; a postcard and an advisory concern a row of the sheet, so there is one for each lead.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -39,11 +40,11 @@ from bouncesink.model import (
 FLOOD = 5
 """More events than this to review for one reason about one address are one item."""
 
-OPEN_DOUBTFUL = 200
-"""With this many open review items, new doubtful ones are one item a day: see `contain`."""
+OPEN_DOUBTFUL = 100
+"""Beyond so many open review items new doubtful ones are one item a day: see `contain`."""
 
 OPEN_REVIEWS = 2000
-"""With this many, so are all new ones. Far apart: else whoever forges bounces hides real ones."""
+"""Beyond so many, so are all new ones. Far apart: else whoever forges bounces hides real ones."""
 
 _EXCERPT = 300
 _FIRST = frozenset(
@@ -83,14 +84,16 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
 def contain(actions: Sequence[Action], open_reviews: int, now: datetime) -> tuple[Action, ...]:
     """Hold back a flood over many addresses: the engine passes new actions through here.
 
-    Past the limits each sort of review (`why`) is one item and one alert a day. What they stand
-    for is not lost: it is in the events, and called for again when the address is folded again.
+    Where these would pass the limits, those of each sort (`why`) are one item and one alert a day:
+    a burst is one item, whatever was open. What they stand for is not lost: it is in the events,
+    and called for again when the address is folded again.
     """
     kept: dict[str, Action] = {}
-    for action in actions:
-        why = action.payload.get("why", "unknown")
+    whys = [action.payload.get("why", "unknown") for action in actions]
+    new = Counter(w for a, w in zip(actions, whys, strict=True) if a.kind is ActionKind.REVIEW)
+    for action, why in zip(actions, whys, strict=True):
         limit = OPEN_DOUBTFUL if why == "doubtful" else OPEN_REVIEWS
-        if action.kind is not ActionKind.REVIEW or open_reviews < limit:
+        if action.kind is not ActionKind.REVIEW or open_reviews + new[why] <= limit:
             kept[action.key] = action
             continue
         name = f"flood:{why}:{now.date().isoformat()}"
