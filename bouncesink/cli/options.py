@@ -45,15 +45,18 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --reason and --actor, which every recorded act has."""
-    function = click.option(
+    return click.option(
+        "--reason", required=True, callback=_words, help="Why; it is kept with the act."
+    )(actor_option(function))
+
+
+def actor_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
         "--actor",
         default=_login,
         show_default="your login name",
         callback=_words,
         help="Who decides.",
-    )(function)
-    return click.option(
-        "--reason", required=True, callback=_words, help="Why; it is kept with the act."
     )(function)
 
 
