@@ -141,9 +141,11 @@ class GoogleSheet(Sheet):
         changes = [*requests, *grid.update_requests(self._tab.id, part)]
         whole = len(self._rows) <= ECHO_ROWS
         columns = grid.needed(layout if whole else replace(layout, cells=()))
-        last = None if whole else max(part, default=2)
+        first, last = (2, None) if whole else (min(part, default=2), max(part, default=2))
         tab = self._config.sheets.tab
-        ranges = [grid.column_range(tab, column, last) for column in columns if not self._is_bare()]
+        ranges = [
+            grid.column_range(tab, column, first, last) for column in columns if not self._is_bare()
+        ]
         try:
             answer = self._api.update(changes, [grid.header_range(tab), *ranges])
         except Unanswered as error:
@@ -158,7 +160,7 @@ class GoogleSheet(Sheet):
         if self._locate(header) != layout:
             raise self._columns_moved(part)
         self._layout = layout
-        if all(_identity(found, layout, number) == self._identity(number) for number in part):
+        if all(_identity(found, layout, n - first) == self._identity(n) for n in part):
             return Written.SETTLED
         self._echo = (header, found) if whole else None
         return Written.ASTRAY
@@ -226,11 +228,11 @@ class GoogleSheet(Sheet):
         )
 
 
-def _identity(columns: grid.Columns, layout: Layout, number: int) -> tuple[str, str]:
-    """Give the key and the e-mail of a row, wherever they stand now."""
+def _identity(columns: grid.Columns, layout: Layout, row: int) -> tuple[str, str]:
+    """Give the key and the e-mail that stand in a row of these columns."""
 
     def at(column: int | None) -> str:
         cells = columns.get(column, ()) if column is not None else ()
-        return grid.text(cells[number - 2]) if number - 2 < len(cells) else ""
+        return grid.text(cells[row]) if row < len(cells) else ""
 
     return at(layout.key).strip(), at(layout.email)

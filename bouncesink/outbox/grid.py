@@ -28,9 +28,9 @@ def header_range(tab: str) -> str:
     return f"{_quoted(tab)}!1:1"
 
 
-def column_range(tab: str, column: int, last: int | None = None) -> str:
-    """Name the cells of a column below the header, up to row number `last`."""
-    return f"{_quoted(tab)}!{letters(column)}2:{letters(column)}{last or ''}"
+def column_range(tab: str, column: int, first: int = 2, last: int | None = None) -> str:
+    """Name the cells of a column from row number `first` to `last`, or to the end."""
+    return f"{_quoted(tab)}!{letters(column)}{first}:{letters(column)}{last or ''}"
 
 
 def letters(column: int) -> str:
@@ -60,7 +60,7 @@ def from_values(answer: Mapping[str, Any]) -> list[list[Cell]]:
 
 
 def from_grid(answer: Mapping[str, Any]) -> tuple[list[Cell], dict[int, list[Cell]]]:
-    """Read the grid data of batchUpdate's answer: the header, and the columns below it."""
+    """Read the grid data of batchUpdate's answer: the header, and what was asked of columns."""
     header: list[Cell] = []
     columns: dict[int, list[Cell]] = {}
     for sheet in answer.get("updatedSpreadsheet", {}).get("sheets", []):

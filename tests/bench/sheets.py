@@ -83,17 +83,17 @@ def flusher(folder, config):
 
     ledger = open_ledger(folder / f"{config.sheets.spreadsheet or 'csv'}.db")
     sheet = open_sheet(config)
-    every = LEADS // CHANGES
 
-    def change(message):
-        ledger.put_contacts(bounced(every, message))
+    def change(count, message):
+        ledger.put_contacts(bounced(LEADS // count, message))
         result = flush(sheet, ledger, config)
         assert not result.problems
         return result
 
     return [
         ("first, adds columns", lambda: flush(sheet, ledger, config)),
-        (f"{CHANGES:,} changes", lambda: change("m1@example.com")),
+        (f"{CHANGES:,} changes", lambda: change(CHANGES, "m1@example.com")),
+        ("1 change", lambda: change(1, "m2@example.com")),
         ("nothing changed", lambda: flush(sheet, ledger, config)),
     ]
 
