@@ -1,9 +1,8 @@
 """Logs: structlog events on stderr, console on a terminal and JSON elsewhere."""
 
-import io
 import logging
 import sys
-from typing import TextIO, cast
+from contextlib import suppress
 
 import structlog
 
@@ -14,31 +13,30 @@ def configure(config: LogConfig) -> None:
     """Set up logging for this process."""
     console = config.format == "console" or (config.format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[config.level.upper()]
+    render: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if not console else _keep,
-            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
+            *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
+        logger_factory=lambda *_: _Stderr(),
         cache_logger_on_first_use=True,
     )
 
 
-class _Stderr(io.TextIOBase):
-    """Whatever sys.stderr is when it is written to: loggers are kept, and it may be replaced."""
+class _Stderr:
+    """Writes lines. A log that nobody can take any more must not stop the work."""
 
-    def write(self, text: str, /) -> int:
-        return sys.stderr.write(text)
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(message + "\n")
+            sys.stderr.flush()
 
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-
-def _keep(
-    _logger: object, _name: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    return event
+    debug = info = warning = error = critical = exception = msg

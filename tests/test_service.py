@@ -71,7 +71,9 @@ def serving(folder: Path, config: str = CONFIG) -> Iterator[Service]:
         yield service
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        assert process.stderr
+        process.stderr.close()
 
 
 def test_a_bounce_goes_all_the_way_to_the_sheet(tmp_path: Path) -> None:
@@ -140,3 +142,15 @@ def test_a_ledger_that_cannot_be_used_stops_the_start(tmp_path: Path, content: b
     assert done.returncode == 3
     assert "x.db" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_log_that_nobody_reads_any_more_stops_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        assert service.process.stderr
+        service.process.stderr.close()
+        for number in range(1, 4):
+            service.send(hard(number, number))
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+    with closing(open_ledger(tmp_path / "x.db")) as ledger:
+        assert sum(ledger.totals().arrivals.values()) == 3
