@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from bouncesink.model import Report
 
-# Longer than any reply worth reading: RFC 5321 caps a line at 512 octets, and eight of them say it.
-MAX_TEXT = 4096
+# Four lines of 512 octets (RFC 5321, section 4.5.3.1.5): a reply has said by then why.
+MAX_TEXT = 2000
 
 # What every mail address becomes: a name like spam@ must not look like a reason. The one that sent
 # the returned message is told apart: "user unknown" about it says nothing of the recipient.

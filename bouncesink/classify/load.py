@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -78,6 +78,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     rules = _parse(content, str(path))
     ours = {rule.id for rule in _ours()}
     for rule in rules:
+        check_matchers(rule)
         if rule.id in ours:
             raise _error(rule.file, rule.line, rule.id, "the id of one of ours; choose another")
     return rules
@@ -169,7 +170,6 @@ def _rule(table: Mapping[str, Any], file: str, line: int) -> Rule:
     lists = {key: _strings(table.get(key, ()), key, refuse) for key in _LISTS}
     if not any(lists.values()):
         raise refuse(f"nothing to match; give at least one of {', '.join(_LISTS)}")
-    _check_matchers(lists, refuse)
     return Rule(
         id=name,
         category=Category(category),
@@ -182,10 +182,14 @@ def _rule(table: Mapping[str, Any], file: str, line: int) -> Rule:
     )
 
 
-def _check_matchers(lists: Mapping[str, tuple[str, ...]], refuse: Any) -> None:
+def check_matchers(rule: Rule) -> None:
+    """Refuse what is no pattern or no code. Ours are checked by the tests, not at every start."""
     import re2
 
-    for pattern in lists["text"]:
+    def refuse(message: str) -> ConfigError:
+        return _error(rule.file, rule.line, rule.id, message)
+
+    for pattern in rule.text:
         if len(pattern) > MAX_PATTERN:
             raise refuse(f"a text pattern of {len(pattern)} characters; at most {MAX_PATTERN}")
         try:
@@ -198,13 +202,16 @@ def _check_matchers(lists: Mapping[str, tuple[str, ...]], refuse: Any) -> None:
             ) from error
         if compiled.search("") is not None:
             raise refuse(f"{pattern!r} matches an empty text, so it would match everything")
-    for key, shape, say in (("status", _STATUS, "x.7.1"), ("reply", _REPLY, "5xx")):
-        for code in lists[key]:
+    for key, codes, shape, say in (
+        ("status", rule.status, _STATUS, "x.7.1"),
+        ("reply", rule.reply, _REPLY, "5xx"),
+    ):
+        for code in codes:
             if not shape.fullmatch(code):
                 raise refuse(f"{code!r} is no {key}; write it like {say!r}, x standing for any")
 
 
-def _strings(value: object, key: str, refuse: Any) -> tuple[str, ...]:
+def _strings(value: object, key: str, refuse: Callable[[str], ConfigError]) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(i, str) and i for i in items):
         raise refuse(f"`{key}` must be a text, or a list of texts")
@@ -215,13 +222,13 @@ def _lowered(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(value.lower().strip(".") for value in values)
 
 
-def _examples(value: object, refuse: Any) -> tuple[Example, ...]:
+def _examples(value: object, refuse: Callable[[str], ConfigError]) -> tuple[Example, ...]:
     if not isinstance(value, list) or not value:
         raise refuse("`examples` must list at least one reply that this rule wins")
     return tuple(_example(item, refuse) for item in value)
 
 
-def _example(item: object, refuse: Any) -> Example:
+def _example(item: object, refuse: Callable[[str], ConfigError]) -> Example:
     if isinstance(item, str):
         return Example(text=item)
     if not isinstance(item, dict) or not set(item) <= set(_EXAMPLE_KEYS):
