@@ -15,7 +15,6 @@ from bouncesink.parse.message import Fields, Found, Message
 from bouncesink.parse.reports import (
     ADDRESS,
     address_in,
-    is_generic,
     make_report,
     reply_code_in,
     status_in,
@@ -55,8 +54,7 @@ def recognize(message: Message, enrich: Enrich | None = None) -> Found | None:
     if len(reports) == 1 and not _is_address(reports[0].recipient):
         reports = [_named_elsewhere(reports[0], message)]
     if any(report.diagnostic is None for report in reports):
-        found = enrich(message) if enrich is not None else None
-        reports = [_enriched(report, found, message) for report in reports]
+        reports = _completed(reports, message, enrich)
     return Found(reports=tuple(dict.fromkeys(filter(_says_something, reports))))
 
 
@@ -195,28 +193,44 @@ def _named_elsewhere(report: Report, message: Message) -> Report:
     return report
 
 
-def _enriched(report: Report, found: Found | None, message: Message) -> Report:
-    if report.diagnostic is not None:
-        return report
-    twins = [r for r in found.reports if _same(r, report)] if found else []
-    said = next(_said_of(message.text, report.recipient), None)
-    if twins and (said is None or (status_in(said) is None and reply_code_in(said) is None)):
-        said = twins[0].diagnostic or said
+def _completed(reports: list[Report], message: Message, enrich: Enrich | None) -> list[Report]:
+    """Give reports without a diagnostic what the text says of them, best by its own words."""
+    said = {
+        report.recipient: next(_said_of(message.text, report.recipient), None)
+        for report in reports
+        if report.diagnostic is None
+    }
+    found = None
+    if enrich is not None and not all(map(_has_code, said.values())):
+        found = enrich(message)
+    return [
+        report
+        if report.diagnostic is not None
+        else _enriched(report, said[report.recipient], found)
+        for report in reports
+    ]
+
+
+def _has_code(text: str | None) -> bool:
+    return text is not None and (status_in(text) or reply_code_in(text)) is not None
+
+
+def _enriched(report: Report, said: str | None, found: Found | None) -> Report:
+    twin = next((r for r in found.reports if _same(r, report)), None) if found else None
+    if twin is not None and not _has_code(said):
+        said = twin.diagnostic or said
     if said is None:
         return report
-    status = report.status
-    better = make_report("", NAME, diagnostic=said, status=None)
-    if status is None or is_generic(status):
-        status = make_report("", NAME, diagnostic=said, status=status).status
+    better = make_report("", NAME, diagnostic=said, status=report.status)
     # OpenSMTPD's last word is worded and marked as a warning; the mail is gone all the same.
     given_up = report.action is DsnAction.DELAYED and said == "Envelope expired"
     return replace(
         report,
         action=DsnAction.FAILED if given_up else report.action,
         diagnostic=better.diagnostic,
-        status=status,
+        status=better.status,
         reply_code=report.reply_code or better.reply_code,
-        remote_mta=report.remote_mta or (twins[0].remote_mta if twins else None),
+        remote_mta=report.remote_mta or (twin.remote_mta if twin else None),
     )
 
 

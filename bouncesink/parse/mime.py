@@ -15,11 +15,12 @@ import logging
 import quopri
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr
 from email.message import Message as EmailMessage
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from io import StringIO
+from types import MappingProxyType
 from typing import Any
 
 from bouncesink.parse.charset import decode, decode_base64, decode_words, is_plain
@@ -36,6 +37,8 @@ MAX_DELIMITERS = 5000
 """Lines that look like a boundary delimiter."""
 MAX_LINE = 2000
 """Characters of a delimiter line and of a Content-Type field."""
+MAX_SINGLE = 200
+"""Characters of a Content-Type field that is worth remembering."""
 MAX_DEPTH = 20
 MAX_BODY = 512 * 1024
 """Characters of a body that are decoded."""
@@ -102,7 +105,7 @@ class Part:
     def __init__(
         self,
         content_type: str,
-        params: dict[str, str],
+        params: Mapping[str, str],
         headers: Headers,
         raw: str,
         parts: tuple["Part", ...] = (),
@@ -221,7 +224,8 @@ class _Outline:
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.text = self.head
-        if "multipart/" in self.head.lower():
+        self.is_multipart = "multipart/" in self.head.lower()
+        if self.is_multipart:
             self.text += self._outline("\n" + body, damage)
         self.ends[len(self.text)] = len(body)
 
@@ -295,7 +299,20 @@ def warm_up() -> None:
     _scan()
 
 
+@lru_cache(maxsize=512)
+def _single(head: str) -> tuple[str, Mapping[str, str]]:
+    """Read the Content-Type of a mail that is one part; there are few, and they come often."""
+    kind = _scan()(head)._container.content_type  # noqa: SLF001  see _part
+    return _unmask(kind.value), MappingProxyType(_params(kind))
+
+
+def _params(kind: Any) -> dict[str, str]:
+    return {name.lower(): text for name, text in kind.params.items() if type(text) is str}
+
+
 def _by_flanker(outline: _Outline) -> Part:
+    if not outline.is_multipart and len(outline.head) < MAX_SINGLE:
+        return Part(*_single(outline.head), outline.headers, outline.body)
     tree = _scan()(outline.text)
     if tree is None:
         raise ValueError("flanker found no message")
@@ -309,8 +326,7 @@ def _part(tree: Any, outline: _Outline, depth: int) -> Part:
     parts = tuple(_part(each, outline, depth + 1) for each in tree.parts)
     if depth == 0:
         kind = container.content_type
-        params = {name.lower(): text for name, text in kind.params.items() if type(text) is str}
-        return Part(_unmask(kind.value), params, outline.headers, outline.body, parts)
+        return Part(_unmask(kind.value), _params(kind), outline.headers, outline.body, parts)
     start = outline.starts[container.start]
     if parts:
         headers, _ = _split(outline.body[start : start + MAX_HEADER_BLOCK], [])
