@@ -113,3 +113,14 @@ def test_many_recipients_are_bounded():
     text = "Hi. This is the qmail-send program at relay.test.\n\n"
     text += "".join(f"<x{n}@failed.test>:\n550 no\n\n" for n in range(5000))
     assert 100 <= len(read(text).reports) <= 1000
+
+
+OPENINGS = (*TEXTS.values(), *DELAYS.values())
+FILLERS = ("a b " * 20_000, "x\n" * 30_000, "a@b.test " * 8_000, "<<<" * 20_000, "\n" * 60_000)
+
+
+@pytest.mark.parametrize("filler", FILLERS, ids=("words", "lines", "addresses", "marks", "blank"))
+def test_nothing_stalls(filler):
+    """A pattern that backtracks would not come back from these at all."""
+    for opening in OPENINGS:
+        assert read(opening.replace(X, f"{X}\n{filler}")).kind is not None

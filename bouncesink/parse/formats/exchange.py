@@ -94,7 +94,7 @@ def _reply(said: str) -> str:
     return quoted[1] if quoted else text
 
 
-_HOST = re.compile(r"\s*([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})[ \t]*\n")
+_HOST = re.compile(r"\s{0,20}([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})[ \t]*\n")
 
 
 def _host(said: str) -> str | None:

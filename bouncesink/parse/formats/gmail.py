@@ -35,7 +35,7 @@ _LISTING = re.compile(
 _DETAILS = re.compile(
     r"(?:the error (?:that )?the other server returned was:"
     r"|technical details of \w{1,20} failure:(?![^\0]{0,2000}the other server returned was:))"
-    r"\s*((?:[^\n]+\n?){1,12}?)(?=\n[ \t]*\n|\n?\Z)",
+    r"\s{0,20}([^\s][^\n]*(?:\n[ \t]*[^\s][^\n]*){0,11})",
     re.IGNORECASE,
 )
 RETURNED = re.compile(
@@ -48,11 +48,11 @@ _TOLD = re.compile(
     r"|trouble) delivering (?:your message|it) to|delivered to"
     r"|zugestellt an|nachricht an|remis à|message (?:à|n'a pas pu être remis à)|entregado? (?:a"
     r"|para)"
-    r"|consegnat[oa] a)\s+(\S{3,320})",
+    r"|consegnat[oa] a)\s{1,20}(\S{3,320})",
     re.IGNORECASE,
 )
 _RESPONSE = re.compile(
-    r"^[^\n]{3,80}[:：][ \t]*\n\s*((?:\W{0,3}[245]\d\d[ -]"
+    r"^[^\n]{3,80}[:：][ \t]*\n\s{0,20}((?:\W{0,3}[245]\d\d[ -]"
     r"|Unspecified Error)[^\n]*(?:\n[^\n]+){0,8})",
     re.MULTILINE,
 )

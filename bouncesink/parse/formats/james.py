@@ -12,10 +12,10 @@ from bouncesink.parse.message import Found, Message
 NAME = "james"
 
 _OPENING = re.compile(
-    r"^\s*(?:hi\. )?this is the james mail server at", re.IGNORECASE | re.MULTILINE
+    r"^\s{0,20}(?:hi\. )?this is the james mail server at", re.IGNORECASE | re.MULTILINE
 )
 _FAILED = re.compile(
-    r"^\s*(?:failed recipient\(s\):|.{0,60}the reason why i was unable to deliver\s+your"
+    r"^\s{0,20}(?:failed recipient\(s\):|.{0,60}the reason why i was unable to deliver\s{1,20}your"
     r" message\.)",
     re.IGNORECASE | re.MULTILINE,
 )

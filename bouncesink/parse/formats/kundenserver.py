@@ -12,7 +12,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "kundenserver"
 
 _OPENING = re.compile(
-    r"^a message that you (?:have )?sent could not be delivered to one or more of\s+its recipients"
+    r"^a message that you (?:have )?sent could not be delivered to one or more of\s{1,20}its"
+    r" recipients"
     r"|^(?:die|eine) (?:e-?mail|nachricht), die sie (?:gesendet|verschickt) haben",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -18,7 +18,7 @@ _OPENING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SAID = re.compile(
-    r"additional information follows[ \t]*:\s*(?:-- )?([^\n]{3,1500})", re.IGNORECASE
+    r"additional information follows[ \t]*:\s{0,20}(?:-- )?([^\n]{3,1500})", re.IGNORECASE
 )
 
 

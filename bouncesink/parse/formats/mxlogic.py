@@ -12,8 +12,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "mxlogic"
 
 _OPENING = re.compile(
-    r"^a message that you have sent could not be delivered to one or more\s+recipients"
-    r"|\bthe following address(?:es)? failed:[ \t]*\n\s*<",
+    r"^a message that you have sent could not be delivered to one or more\s{1,20}recipients"
+    r"|\bthe following address(?:es)? failed:[ \t]*\n\s{0,20}<",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -13,8 +13,8 @@ from bouncesink.parse.message import Found, Message
 NAME = "nullmailer"
 
 _OPENING = re.compile(
-    r"this is the nullmailer delivery system\.\s+the message attached below\s+"
-    r"(?:could not be|has not been)\s+delivered to one or more of the intended recipients:",
+    r"this is the nullmailer delivery system\.\s{1,20}the message attached below\s{1,20}"
+    r"(?:could not be|has not been)\s{1,20}delivered to one or more of the intended recipients:",
     re.IGNORECASE,
 )
 

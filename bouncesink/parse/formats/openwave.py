@@ -29,7 +29,7 @@ _ADDRESS = re.compile(
 )
 _FATE = re.compile(
     r"^[ \t]*<?([^\s<>;]{1,256}@[^\s<>;]{1,255})>?; (failed|delayed|delivered|relayed|expanded);"
-    r"[ ]?([^\n]{0,600}(?:\n[ \t]+\S[^\n]{0,600}){0,8}(?:\n\s*\n[ \t]+\S[^\n]{0,600}){0,2})",
+    r"[ ]?([^\n]{0,600}(?:\n[ \t]+\S[^\n]{0,600}){0,8}(?:\n\s{0,20}\n[ \t]+\S[^\n]{0,600}){0,2})",
     re.IGNORECASE | re.MULTILINE,
 )
 _RETURNED = re.compile(

@@ -23,12 +23,12 @@ NAME = "postfix"
 _OPENING = re.compile(
     r"this is the (?:[\w-]{1,40} )?(?:mail system|postfix program) at host"
     r"|^i'm sorry to have to inform you that (?:the|your) message"
-    r"|^(?:your message|the message returned below) could not\s+be delivered to one or more"
+    r"|^(?:your message|the message returned below) could not\s{1,20}be delivered to one or more"
     r" (?:recipients|destinations)",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEAD = re.compile(r"^<(?P<address>[^<>\n]{1,320}@[^<>\n]{1,255})>(?=[: ]| \()", re.MULTILINE)
-_ALIAS = re.compile(r"^\s*\(expanded\s+from\s+<([^<>\n]{1,400})>\):?", re.IGNORECASE)
+_ALIAS = re.compile(r"^\s{0,20}\(expanded\s{1,20}from\s{1,20}<([^<>\n]{1,400})>\):?", re.IGNORECASE)
 _END = re.compile(r"\n[ \t]*\n|\n--|\nFinal-Recipient:", re.IGNORECASE)
 _RETURNED = re.compile(
     rf"^(?:Content-Description: Undelivered Message|{RETURNED.pattern[1:]})",

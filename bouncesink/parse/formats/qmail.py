@@ -14,7 +14,7 @@ from bouncesink.parse.message import Found, Message
 NAME = "qmail"
 
 _OPENING = re.compile(
-    r"\A\s*(?:hi|hello)[.,!]? {1,2}this is (?:the|a|an) (?!james)"
+    r"\A\s{0,20}(?:hi|hello)[.,!]? {1,2}this is (?:the|a|an) (?!james)"
     r"|^this is the (?:machine generated message from mail|deliver program at|email server at)"
     r"|^i'm afraid i wasn't able to deliver (?:your|the following) message"
     r"|^your (?:mail )?message to the following address(?:\(es\)|es)? could not be delivered"

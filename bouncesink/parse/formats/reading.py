@@ -38,7 +38,9 @@ _FAILURE_SUBJECT = re.compile(
     r"|mancato recapito|n[ãa]o entregue|onbestelbaar|配信|配達|メール.{0,4}エラー|недоставлен)",
     re.IGNORECASE,
 )
-_ANSWER = re.compile(r"\s*(?:re|aw|sv|antw|fwd?|wg|tr|rv|r|enc)\s*(?:\[\d+\])?:", re.IGNORECASE)
+_ANSWER = re.compile(
+    r"\s{0,20}(?:re|aw|sv|antw|fwd?|wg|tr|rv|r|enc)\s{0,20}(?:\[\d+\])?:", re.IGNORECASE
+)
 _NULL_PATHS = frozenset({"<>", "", "<mailer-daemon>", "mailer-daemon", "< >"})
 
 

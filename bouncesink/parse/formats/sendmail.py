@@ -120,7 +120,7 @@ _REPLY_LINE = re.compile(
     re.MULTILINE,
 )
 _RCPT = re.compile(
-    r"^>>> RCPT TO:[ \t]*<(?P<address>[^<>\n]{1,400})>[^\n]*\n((?:<<<[^\n]*\n?){1,20})",
+    r"^>>> RCPT TO:[ \t]*<(?P<address>[^<>\n]{1,400})>[^\n]*\n((?:<<<[^\n]*(?:\n|\Z)){1,20})",
     re.MULTILINE | re.IGNORECASE,
 )
 _REPLIES = re.compile(r"^<<<[ \t]*([45]\d\d[^\n]{0,600})", re.MULTILINE)

@@ -23,14 +23,17 @@ _WHO = (
     r"[\"'<(\[]{0,2}(?:mailto:)?(?P<address>[^\s<>\"'()\[\],;]{1,256}@[^\s<>\"'()\[\],;:]{1,255})"
 )
 _SENTENCES = (
-    r"unable to deliver (?:your |the |this )?(?:message|mail|e-?mail)(?: addressed)? to:?\s+<WHO>",
+    (
+        r"unable to deliver (?:your |the |this )?(?:message|mail"
+        r"|e-?mail)(?: addressed)? to:?\s{1,20}<WHO>"
+    ),
     (
         r"(?:could|can) ?not (?:be )?deliver(?:ed)? (?:your |the |this )?(?:message|mail"
-        r"|e-?mail)?\s*(?:addressed )?to:?\s+<WHO>"
+        r"|e-?mail)?\s{0,20}(?:addressed )?to:?\s{1,20}<WHO>"
     ),
     (
         r"^(?:your|the) (?:message|mail|e-?mail)(?: sent)?(?: addressed)?"
-        r" to:?\s+<WHO>[^\n]{0,10}\s+(?:could not|couldn't|was not|wasn't|cannot|has not"
+        r" to:?\s{1,20}<WHO>[^\n]{0,10}\s{1,20}(?:could not|couldn't|was not|wasn't|cannot|has not"
         r"|was (?:blocked|rejected|returned|refused|not|automatically|considered)"
         r"|has been (?:blocked"
         r"|rejected|returned))"
@@ -38,7 +41,7 @@ _SENTENCES = (
     (
         r"(?:following|these) (?:recipients?|addresses)(?:\(s\))? (?:returned|had|have)"
         r" (?:permanent"
-        r"|fatal|delivery) errors?:\s+<WHO>"
+        r"|fatal|delivery) errors?:\s{1,20}<WHO>"
     ),
     (
         r"^(?:addressed to|intended recipient|undeliverable address|failed address"
@@ -47,49 +50,54 @@ _SENTENCES = (
         r"|failed to deliver to|failed delivery to|message to|mail to|rejected recipient"
         r"|invalid recipient|unknown recipient|no such (?:user|recipient))[ \t]*:\s{0,4}<WHO>"
     ),
-    r"user'?s mailbox is full:\s+<WHO>",
-    r"(?:was|were|been) addressed to\s+<WHO>",
+    r"user'?s mailbox is full:\s{1,20}<WHO>",
+    r"(?:was|were|been) addressed to\s{1,20}<WHO>",
     (
         r"delivery to (?:the (?:following )?(?:address|recipients?"
         r"|mailbox))?:?\s{0,6}<WHO>[^\n]{0,10} (?:has )?(?:failed|was|is not|could not)"
     ),
     (
         r"(?:message|mail|e-?mail) (?:could not|couldn't|can't|cannot) be (?:delivered"
-        r"|sent) to:?\s+(?:the (?:following )?(?:user|recipient|address)(?:\(s\)|e?s)?:?\s+)?<WHO>"
+        r"|sent) to:?\s{1,20}(?:the (?:following )?(?:user|recipient|address)(?:\(s\)"
+        r"|e?s)?:?\s{1,20})?<WHO>"
     ),
     (
         r"(?:the )?(?:user|recipient|mailbox|account|address"
-        r"|e-?mail address),?:?\s+<WHO>[^\n]{0,6}\s*,? (?:is (?:not|no longer|unknown|invalid|full"
+        r"|e-?mail address),?:?\s{1,20}<WHO>[^\n]{0,6}\s{0,20},? (?:is (?:not|no longer|unknown"
+        r"|invalid|full"
         r"|over|disabled|inactive)|does not exist|doesn't exist|was not found|could not be found"
         r"|unknown|is a non)"
     ),
     (
         r"(?:no|there is no) (?:such )?(?:user|mailbox|account|recipient)(?: here)?(?: (?:named?"
-        r"|called|with (?:the )?address))?:?\s+<WHO>"
+        r"|called|with (?:the )?address))?:?\s{1,20}<WHO>"
     ),
     (
-        r"(?:ihre|die) (?:nachricht|e-?mail|mail) (?:an|fuer|für)\s+<WHO>[^\n]{0,12}\s+(?:konnte"
+        r"(?:ihre|die) (?:nachricht|e-?mail|mail) (?:an|fuer"
+        r"|für)\s{1,20}<WHO>[^\n]{0,12}\s{1,20}(?:konnte"
         r"|wurde|kann) nicht"
     ),
     (
         r"(?:konnte|kann) (?:nicht )?an (?:den |die )?(?:folgenden? )?(?:empfänger"
-        r"|adresse)?:?\s*<WHO>[^\n]{0,6}(?:\s+nicht)?\s+(?:zugestellt|ausgeliefert|gesendet)"
+        r"|adresse)?:?\s{0,20}<WHO>[^\n]{0,6}(?:\s{1,20}nicht)?\s{1,20}(?:zugestellt|ausgeliefert"
+        r"|gesendet)"
     ),
     (
         r"(?:votre|le) (?:message|courriel|e-?mail|mail) (?:à|pour"
-        r"|destiné à)\s+<WHO>[^\n]{0,12}\s+n'a (?:pas )?pu"
+        r"|destiné à)\s{1,20}<WHO>[^\n]{0,12}\s{1,20}n'a (?:pas )?pu"
     ),
     (
         r"(?:n'a|n'ont) (?:pas )?pu être (?:remis|envoyé|délivré|distribué)e?s?(?: à"
-        r"| au destinataire)?(?: suivant)?[ \t]*:?\s+<WHO>"
+        r"| au destinataire)?(?: suivant)?[ \t]*:?\s{1,20}<WHO>"
     ),
     (
-        r"(?:su|el) (?:mensaje|correo)(?: enviado)? (?:a|para)\s+<WHO>[^\n]{0,12}\s+no (?:pudo"
+        r"(?:su|el) (?:mensaje|correo)(?: enviado)? (?:a"
+        r"|para)\s{1,20}<WHO>[^\n]{0,12}\s{1,20}no (?:pudo"
         r"|ha podido|se pudo|fue)"
     ),
     (
         r"no (?:se )?(?:pudo|ha podido|fue posible) (?:ser )?entreg(?:ar|ado)[^\n:]{0,60}(?:a|para"
-        r"|:)\s+<WHO>"
+        r"|:)\s{1,20}<WHO>"
     ),
 )
 _PATTERNS = tuple(

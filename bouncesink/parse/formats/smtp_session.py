@@ -12,7 +12,7 @@ from bouncesink.parse.message import Found, Message
 NAME = "smtp-session"
 
 _LINE = re.compile(r"^ ?(In|Out): {1,3}([^\n]*(?:\n {4,}[^\n]*)*)", re.MULTILINE)
-_RCPT = re.compile(r"RCPT\s+TO:\s*<([^<>\n]{1,400})>", re.IGNORECASE)
+_RCPT = re.compile(r"RCPT\s{1,20}TO:\s{0,20}<([^<>\n]{1,400})>", re.IGNORECASE)
 
 
 def recognize(message: Message) -> Found | None:

@@ -21,7 +21,9 @@ _OPENING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _HINT = re.compile(r"ollowing recipient|olgenden|suivants")
-_SAID = re.compile(r"technical details:\s*[-=\s]*([^\n]{3,1500}(?:\n[^\n=]+){0,6})", re.IGNORECASE)
+_SAID = re.compile(
+    r"technical details:[-=\s]{0,300}([^\n]{3,1500}(?:\n[^\n=]+){0,6})", re.IGNORECASE
+)
 
 
 def recognize(message: Message) -> Found | None:
