@@ -70,6 +70,63 @@ def test_a_temporary_reply_never_condemns(case):
 
 
 @pytest.mark.parametrize(
+    "diagnostic",
+    [
+        "550 5.7.1 <owner@example.org>: Sender address rejected: undeliverable address: host mx.example.org said: 550 5.1.1 User unknown",
+        "550-Verification failed for <owner@example.org>\n550-No Such User Here\n550 Sender verify failed",
+        "550 5.7.1 Your email has been blocked due to an attachment",
+        "550 Your e-mail was deleted because it contained a virus",
+        "550 Sorry, could not find a MX record for your domain",
+        "550 Your domain is not registered",
+        "501 5.5.4 Invalid domain name in HELO",
+        "501 5.5.4 Invalid Address in MAIL FROM",
+        "550 HELO name does not resolve: host unknown",
+        "550 From address is not a valid address",
+        "550 Missing email address in From",
+        "503 5.5.1 No recipients specified",
+        "554 no valid recipients",
+        "554 5.7.1 Client host rejected: unknown hostname",
+        "554 Host invalid: mx.example.org",
+        "550 5.1.8 sender account disabled",
+        "554 your account has been suspended",
+        "550 IP address not found in SPF record of domain",
+        "550 5.7.1 <someone@example.com>: Recipient address rejected: User not allowed to receive from external senders",
+        "550 5.7.1 This user is not allowed to receive from outside",
+        "550 unauthorized user",
+        "550 user refused",
+        "550 5.2.0 Mailbox problem",
+        "550 This version is no longer supported",
+        "535 5.7.8 Error: authentication failed: invalid credentials",
+        "550 5.7.350 Remote server returned message detected as spam -> 554 5.7.1 rejected",
+        "550 5.4.4 ROUTING.NoConnectorForAddressType; unable to route for address type",
+        "host mx.example.com[192.0.2.1] said: 550 example.org does not exist (in reply to MAIL FROM command)",
+        "451 Could not verify recipient user at this time",
+        "procmail: No such file or directory",
+        "Your mail message to the following address(es) could not be delivered. Please verify the addresses and try again.",
+    ],
+)
+def test_these_words_condemn_no_address(diagnostic):
+    assert judge(diagnostic).severity is not Severity.HARD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is the mail system at host mx.example.org.\n\nI'm sorry to have to inform you that your message could not\nbe delivered to one or more recipients. It's attached below.\n\nFor further assistance, please send mail to postmaster.",
+        "This message was created automatically by mail delivery software.\n\nA message that you sent could not be delivered to one or more of its\nrecipients. This is a permanent error. The following address(es) failed:",
+        "Hi. This is the qmail-send program at mx.example.org.\nI'm afraid I wasn't able to deliver your message to the following addresses.\nThis is a permanent error; I've given up. Sorry it didn't work out.",
+        "   ----- The following addresses had permanent fatal errors -----",
+        "Delivery has failed to these recipients or groups:",
+        "Your message did not reach some or all of the intended recipients.",
+        "** Message not delivered **\n\nThere was a problem delivering your message to someone.",
+    ],
+)
+def test_what_every_notification_says_is_no_reason(text):
+    verdict = judge(None, status="5.0.0", notice=replace(FAILURE, text=text))
+    assert verdict.category is Category.UNKNOWN
+
+
+@pytest.mark.parametrize(
     ("kind", "category"),
     [
         (Kind.FEEDBACK, Category.COMPLAINT),
