@@ -23,6 +23,7 @@ _COMMANDS = {
     "report-bounces": "report",
     "review": "review",
     "rules": "rules",
+    "sends": "sends",
     "serve": "serve",
     "status": "status",
 }
