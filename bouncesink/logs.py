@@ -27,7 +27,6 @@ def configure(config: LogConfig) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Stderr(),
-        cache_logger_on_first_use=True,
     )
 
 

@@ -19,7 +19,7 @@ from bouncesink.errors import BouncesinkError
 from bouncesink.intake.committer import Committer
 from bouncesink.intake.lmtp import LmtpServer
 from bouncesink.ledger import ArrivalState, open_ledger
-from bouncesink.outbox import FlushResult, flush, open_sheet
+from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet
 from bouncesink.reader import ReaderPool
 
 MAX_PAUSE = 30.0
@@ -148,10 +148,11 @@ class _Flusher:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._sheet: Sheet | None = None
         self._last: FlushResult | None = None
 
     def step(self, _: Chore) -> None:
-        sheet = open_sheet(self._config)
+        sheet = self._sheet = self._sheet or open_sheet(self._config)
         if sheet is None:
             return
         with closing(open_ledger(self._config.ledger.path)) as ledger:

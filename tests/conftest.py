@@ -1,25 +1,13 @@
-"""Fixtures that several test modules use."""
+"""What every test stands on."""
 
-import io
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from commands import Result, Run
-
-from bouncesink.cli import main
+import structlog
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BOUNCESINK_CONFIG", raising=False)
-
-    def call(*args: str, stdin: str = "") -> Result:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        captured = capsys.readouterr()
-        return Result(int(caught.value.code or 0), captured.out, captured.err)
-
-    return call
+@pytest.fixture(autouse=True)
+def _logs_as_new() -> Iterator[None]:
+    """Undo what a command run in this process set up for its logs."""
+    yield
+    structlog.reset_defaults()
