@@ -41,7 +41,7 @@ _STATUS = re.compile(r"[245x]\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)")
 _REPLY = re.compile(r"[245x][0-9x]{2}")
 _LISTS = ("text", "status", "reply", "remote_mta", "reporting_mta", "recognizer")
 _KEYS = {"id", "category", "source", "examples", "silent", *_LISTS}
-_EXAMPLE_KEYS = {field.name: field for field in fields(Example)}
+_EXAMPLE_KEYS = [field.name for field in fields(Example)]
 MAX_RULES = 5000
 MAX_PATTERN = 1000
 
@@ -76,7 +76,8 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
             " [classify] rules, or leave it out."
         ) from error
     rules = _parse(content, str(path))
-    ours = {rule.id for rule in _ours()}
+    files = (*_SPOKEN, _ENHANCED, _REPLIES)
+    ours = {rule.id for name in files for rule in _own_file(name)}
     for rule in rules:
         check_matchers(rule)
         if rule.id in ours:
@@ -107,8 +108,7 @@ def lost_examples(rules: Iterable[Rule], among: Rules) -> Iterable[Problem]:
 
 @functools.cache
 def _ours() -> Rules:
-    spoken = [rule for name in _SPOKEN for rule in _own_file(name)]
-    return Rules(tuple(spoken), _own_file(_ENHANCED), _own_file(_REPLIES))
+    return _with(())
 
 
 @functools.cache
@@ -231,7 +231,7 @@ def _examples(value: object, refuse: Callable[[str], ConfigError]) -> tuple[Exam
 def _example(item: object, refuse: Callable[[str], ConfigError]) -> Example:
     if isinstance(item, str):
         return Example(text=item)
-    if not isinstance(item, dict) or not set(item) <= set(_EXAMPLE_KEYS):
+    if not isinstance(item, dict) or not set(item).issubset(_EXAMPLE_KEYS):
         raise refuse(f"an example is a text, or a table of {', '.join(_EXAMPLE_KEYS)}")
     for key, value in item.items():
         if not isinstance(value, int if key == "reply" else str):
