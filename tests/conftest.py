@@ -1,9 +1,30 @@
-"""What every test stands on."""
+"""Fixtures that several test modules use."""
 
+import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+from commands import Result, Run
+
+from bouncesink.cli import main
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BOUNCESINK_CONFIG", raising=False)
+
+    def call(*args: str, stdin: str = "") -> Result:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as caught:
+            main(list(args))
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return call
 
 
 @pytest.fixture(autouse=True)
