@@ -22,6 +22,11 @@ def event_id(notice_identity: str, address: str, action: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def url_id(url: str) -> str:
+    """Stand in for a URL, which may hold what only its owner may know."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 def bare_message_id(text: str | None) -> str | None:
     """Give a Message-ID without angle brackets and the space around it (RFC 5322, section 3.6.4).
 

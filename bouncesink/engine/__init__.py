@@ -15,7 +15,7 @@ import structlog
 from bouncesink.config import Config, read_secret
 from bouncesink.engine.events import Known, events_of, settle, subjects
 from bouncesink.errors import BouncesinkError, ConfigError
-from bouncesink.fold import contain, decide, fold
+from bouncesink.fold import announce, contain, decide, fold
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
 from bouncesink.model import (
@@ -26,6 +26,7 @@ from bouncesink.model import (
     Arrival,
     Contact,
     Event,
+    Lead,
     TrustLevel,
 )
 from bouncesink.reader import ReaderPool, Reading
@@ -257,6 +258,7 @@ class Engine:
         stored = self.ledger.events_of(addresses)
         leads = self.ledger.leads_of(addresses)
         contacts = [self._fold(address, stored.get(address, [])) for address in addresses]
+        told = self._announced(contacts, leads)
         self.ledger.put_contacts(contacts)
         wanted = [
             action
@@ -268,14 +270,39 @@ class Engine:
                 self.config.policy,
                 self._require,
                 self.clock(),
+                unknown_too=self.config.leads.act_on_unknown,
             )
         ]
         called_for = {action.key for action in wanted}
-        standing = {action.key for action in self.ledger.open_actions(addresses)}
+        # What others are to be told has happened, whatever came after it.
+        standing = {
+            action.key
+            for action in self.ledger.open_actions(addresses)
+            if action.kind is not ActionKind.WEBHOOK
+        }
         self.ledger.cancel_actions(
             standing - called_for, "overtaken: the address's state no longer asks for it"
         )
-        return self._start([action for action in wanted if action.key not in standing])
+        return self._start([*told, *(each for each in wanted if each.key not in standing)])
+
+    def _announced(
+        self, contacts: Sequence[Contact], leads: Mapping[str, Sequence[Lead]]
+    ) -> list[Action]:
+        """Give what others are to be told of these contacts, which are not stored yet."""
+        if not (urls := self.config.webhooks.urls):
+            return []
+        before = self.ledger.contacts(each.address for each in contacts)
+        return [
+            action
+            for after in contacts
+            for action in announce(
+                before.get(after.address, Contact(after.address)),
+                after,
+                leads.get(after.address, ()),
+                urls,
+                self.clock(),
+            )
+        ]
 
     def _start(self, actions: Sequence[Action]) -> int:
         """Store intentions, a flood of reviews as one; return how many were new."""

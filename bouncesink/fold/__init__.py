@@ -34,6 +34,7 @@ A change of policy or of the required trust changes past states only through a r
 """
 
 from bouncesink.fold.cells import Columns, columns
+from bouncesink.fold.changes import announce
 from bouncesink.fold.intentions import contain, decide, waiting
 from bouncesink.fold.judgement import Rulings, counts, effective, rulings, when
 from bouncesink.fold.retry import Advice, advise
@@ -44,6 +45,7 @@ __all__ = [
     "Columns",
     "Rulings",
     "advise",
+    "announce",
     "columns",
     "contain",
     "counts",

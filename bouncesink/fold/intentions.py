@@ -65,11 +65,16 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
     policy: Policy,
     require: TrustLevel | None,
     now: datetime,
+    *,
+    unknown_too: bool = False,
 ) -> tuple[Action, ...]:
-    """Give every intention that this state calls for; `events` are all those of the address."""
+    """Give every intention that this state calls for; `events` are all those of the address.
+
+    An address that is no lead's starts what goes by address if `unknown_too`.
+    """
     ordered = in_order(events)
     actions: list[Action] = []
-    if contact.bounce_type is Severity.HARD and leads:
+    if contact.bounce_type is Severity.HARD and (leads or unknown_too):
         generation = contact.reinstated + _let_off(ordered, policy, require)
         actions += _for_hard(contact, leads, ordered, generation, now)
     ruled = rulings(ordered)
@@ -124,14 +129,14 @@ def _for_hard(
     now: datetime,
 ) -> list[Action]:
     by_id = {lead.id: lead for lead in sorted(leads, key=lambda each: each.id)}
-    first = next(iter(by_id))
+    first = next(iter(by_id), None)
     since = (contact.hard_since or now).date().isoformat()
     cause = next((event for event in ordered if event.id == contact.hard_event), None)
     about = {"email": contact.address, "hard_since": since}
     if cause is not None and cause.campaign:
         about["campaign"] = cause.campaign
 
-    def action(kind: ActionKind, lead_id: str, each: str, **payload: str) -> Action:
+    def action(kind: ActionKind, lead_id: str | None, each: str, **payload: str) -> Action:
         return Action(
             key=f"{kind}:{each}:{generation}",
             kind=kind,

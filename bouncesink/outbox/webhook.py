@@ -1,0 +1,101 @@
+"""Tell others of each change of an address: signed JSON to their URLs.
+
+Signed as standardwebhooks.com says, so that its libraries check it: the fields webhook-id,
+webhook-timestamp and webhook-signature, the last a base64 HMAC-SHA256 of id, timestamp and body. A
+repetition has the same webhook-id.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from bouncesink.config import WebhooksConfig, read_secret
+from bouncesink.errors import ConfigError, PermanentSinkError, TemporarySinkError
+from bouncesink.identity import url_id
+from bouncesink.model import Action, ActionKind, ActionState
+from bouncesink.outbox.rest import Rest, TryLater, words
+from bouncesink.outbox.worker import FIRST_PAUSE, Done, May, Outcome
+
+SHORTEST_SECRET = 24
+"""Octets, as the standard asks."""
+
+
+class Webhooks:
+    """See `QueueSink`. A receiver in trouble holds up no other."""
+
+    name = "webhook"
+    kind = ActionKind.WEBHOOK
+    takes = (ActionState.PENDING, ActionState.APPROVED)
+    batch = 20
+
+    def __init__(self, config: WebhooksConfig, clock: Callable[[], datetime]) -> None:
+        assert config.secret_file is not None, "the config asks for it"
+        self._file = config.secret_file
+        self._clock = clock
+        self._down: dict[str, tuple[datetime, TryLater]] = {}
+        self._receivers = {
+            url_id(url): Rest(url, urlsplit(url).hostname or "the receiver", None)
+            for url in config.urls
+        }
+
+    def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
+        secret = self._secret()
+        for action in actions:
+            to = action.payload.get("to", "")
+            until, error = self._down.get(to, (self._clock(), None))
+            if error and self._clock() < until:
+                yield action, error
+                continue
+            outcome: Outcome | None
+            try:
+                outcome = self._tell(action, to, secret, may)
+            except TryLater as again:
+                # Not tried for a while, so that the others need not wait for its time-outs.
+                self._down[to] = self._clock() + timedelta(seconds=FIRST_PAUSE), again
+                outcome = again
+            if outcome:
+                yield action, outcome
+
+    def _tell(self, action: Action, to: str, secret: bytes, may: May) -> Outcome | None:
+        receiver = self._receivers.get(to)
+        if receiver is None:
+            return PermanentSinkError("[webhooks] urls names this receiver no longer")
+        body = action.payload.get("body", "").encode()
+        if not may(action, f"POST to {action.payload.get('host')}: {body.decode()}"):
+            return None
+        stamp = str(int(self._clock().timestamp()))
+        headers = {
+            "webhook-id": action.key,
+            "webhook-timestamp": stamp,
+            "webhook-signature": signature(secret, action.key, stamp, body),
+        }
+        answer = receiver.call("POST", "", body, headers=headers)
+        if 200 <= answer.status < 300:
+            return Done(f"told: {answer.status}")
+        said = f"the receiver answered {answer.status}: {words(answer)}"
+        if answer.status in (400, 410, 413, 422):
+            return PermanentSinkError(said)
+        return TemporarySinkError(said)
+
+    def _secret(self) -> bytes:
+        text = read_secret(self._file).strip()
+        try:
+            coded = text.removeprefix(b"whsec_")
+            secret = base64.b64decode(coded, validate=True) if coded != text else text
+        except binascii.Error:
+            raise ConfigError(f"{self._file}: base64 is wanted after whsec_") from None
+        if len(secret) < SHORTEST_SECRET:
+            raise ConfigError(
+                f"{self._file}: at least {SHORTEST_SECRET} octets are wanted, as from: "
+                "openssl rand -hex 32"
+            )
+        return secret
+
+
+def signature(secret: bytes, id_: str, timestamp: str, body: bytes) -> str:
+    signed = b".".join((id_.encode(), timestamp.encode(), body))
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
