@@ -12,7 +12,7 @@ from bouncesink.cli.options import config_options, json_option, open_engine, pri
 from bouncesink.cli.shape import event_as_json
 from bouncesink.cli.show import plural, progress, safe, table
 from bouncesink.config import Config
-from bouncesink.model import Arrival, Kind, Severity, TrustLevel
+from bouncesink.model import ActionKind, ActionState, Arrival, Kind, Severity, TrustLevel
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine import Engine, Outcome
@@ -57,7 +57,8 @@ def command(
         _replay(paths, engine, pool, tally)
         if leads:
             flushed = flush_sheet(engine)
-    tally.show()
+        reviews = engine.ledger.totals().actions.get((ActionKind.REVIEW, ActionState.PENDING), 0)
+    tally.show(reviews)
     if flushed and not as_json:
         click.echo(flushed)
     return 1 if tally.problems else 0
@@ -108,7 +109,6 @@ class Tally:
     read: int = 0
     known: int = 0
     same: int = 0
-    review: int = 0
     unchecked: int = 0
     problems: int = 0
 
@@ -120,18 +120,17 @@ class Tally:
         self.read += 1
         self.kinds[outcome.settlement.kind] += 1
         self.same += bool(outcome.reading.notice.reports) and not outcome.events
-        self.review += bool(outcome.settlement.note)
         for event in outcome.events:
             if event.verdict:
                 self.severities[event.verdict.severity] += 1
-                self.review += event.verdict.severity is Severity.UNKNOWN
             self.unchecked += bool(event.trust and event.trust.level is TrustLevel.UNCHECKED)
         if self.as_json:
             print_json(_line(file, outcome))
         elif self.read <= _ROWS:
             self.rows += _rows(file, outcome)
 
-    def show(self) -> None:
+    def show(self, reviews: int) -> None:
+        """Print the table and the summary; `reviews` is how many items wait in the ledger."""
         if self.as_json:
             return
         if self.rows and self.read <= _ROWS:
@@ -146,8 +145,8 @@ class Tally:
             click.echo(f"{plural(self.known, 'mail')} already in the ledger: nothing to do.")
         if self.same:
             click.echo(f"{plural(self.same, 'mail')} told what another had told: counted once.")
-        if self.review:
-            click.echo(f"{plural(self.review, 'item')} for review: `bouncesink status` says more.")
+        if reviews:
+            click.echo(f"{plural(reviews, 'item waits', 'items wait')} for `bouncesink review`.")
         if self.unchecked:
             click.echo(
                 "No mailboxes are configured, so there was nothing to compare a bounce with: "
