@@ -59,13 +59,18 @@ class _Step:
 
     name: str
     recognize: Callable[[Message], Found | None]
+    hints: tuple[str, ...] = ()
+
+    def is_hinted(self, message: Message) -> bool:
+        """Whether it is worth a try."""
+        return not self.hints or any(hint in message.intro for hint in self.hints)
 
 
 def _formats(message: Message) -> Found | None:
     return next((found for _, found in _tried(_FORMATS, message, [])), None)
 
 
-_FORMATS = tuple(_Step(module.NAME, module.recognize) for module in RECOGNIZERS)
+_FORMATS = tuple(_Step(module.NAME, module.recognize, module.HINTS) for module in RECOGNIZERS)
 
 _ORDER = (
     # By sender and link, and from a noreply address: before anything that looks at senders.
@@ -88,7 +93,7 @@ def _tried(
 ) -> Iterator[tuple[str, Found]]:
     for step in steps:
         try:
-            found = step.recognize(message)
+            found = step.recognize(message) if step.is_hinted(message) else None
         except MemoryError:
             raise
         except Exception as error:

@@ -15,6 +15,8 @@ from bouncesink.parse.charset import decode
 from bouncesink.parse.mime import MAX_BODY, Headers, Part, unfold
 
 MAX_TEXT = 128 * 1024
+MAX_INTRO = 8000
+"""Characters in which a format's opening words must stand."""
 MAX_LINE = 998
 """Characters of the subject and the sender: what one line may have (RFC 5322, 2.1.1)."""
 MAX_FIELD = 16 * 1024
@@ -111,6 +113,11 @@ class Message:
         if not text.strip():
             text = "\n".join(map(strip_html, markup))
         return text[:MAX_TEXT]
+
+    @cached_property
+    def intro(self) -> str:
+        """The start of the text in lower case, for a quick look at its words."""
+        return self.text[:MAX_INTRO].lower()
 
     @cached_property
     def html_text(self) -> str:

@@ -58,9 +58,16 @@ from bouncesink.parse.message import Found, Message
 
 
 class Recognizer(Protocol):
-    """What each module here offers."""
+    """What each module here offers.
+
+    One of HINTS stands in `Message.intro` wherever the format does, so that looking for them saves
+    trying; () where nothing does.
+    """
 
     NAME: str
+
+    @property
+    def HINTS(self) -> tuple[str, ...]: ...  # noqa: N802  a constant of the module
 
     def recognize(self, message: Message) -> Found | None: ...
 

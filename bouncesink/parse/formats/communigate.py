@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_blocks
 from bouncesink.parse.message import Found, Message
 
 NAME = "communigate"
+HINTS = ("failed to deliver to '",)
 
 _OPENING = re.compile(r"^[ \t]*failed to deliver to '", re.IGNORECASE | re.MULTILINE)
 _HEAD = re.compile(

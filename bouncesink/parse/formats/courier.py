@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import HEAD, Entry, cut, entries, from_mac
 from bouncesink.parse.message import Found, Message
 
 NAME = "courier"
+HINTS = ("courier mail server",)
 
 _OPENING = re.compile(r"running the courier mail server|courier mail server at \S+", re.IGNORECASE)
 _TITLES = (

@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import read_blocks
 from bouncesink.parse.message import Found, Message
 
 NAME = "dma"
+HINTS = ("dragonfly mail agent",)
 
 _OPENING = re.compile(r"^this is the DragonFly Mail Agent\b", re.IGNORECASE | re.MULTILINE)
 _HEAD = re.compile(

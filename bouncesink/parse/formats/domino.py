@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import listed, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
 NAME = "domino"
+HINTS = ("delivered to:", "wurde nicht", "konnte nicht", "n'a pas été", "no se ", "no fue ")
 
 _OPENING = re.compile(
     r"(?:was|were|could) not (?:be )?delivered to:[ \t]*\n"

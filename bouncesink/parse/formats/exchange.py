@@ -12,6 +12,21 @@ from bouncesink.parse.formats.reading import RETURNED, Entry, action_in, notice_
 from bouncesink.parse.message import Found, Message
 
 NAME = "exchange"
+HINTS = (
+    "#",
+    "enerat",
+    "énération",
+    "enerier",
+    "remote server",
+    "diagn",
+    "診断",
+    "生成",
+    "服务器",
+    "server di",
+    "reported error",
+    "distant",
+    "remoto",
+)
 
 _HINTS = (
     "#",

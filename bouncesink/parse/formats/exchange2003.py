@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import Entry, entries, leading_list, notic
 from bouncesink.parse.message import Found, Message
 
 NAME = "exchange2003"
+HINTS = ("the following recipient", "folgende", "destinataire", "destinatario")
 
 _OPENING = re.compile(
     r"(?:did not|could not|has not) reach(?:ed)? the following recipient(?:\(s\)|s)?[ \t]*:"

@@ -20,6 +20,7 @@ from bouncesink.parse.formats.reading import (
 from bouncesink.parse.message import Found, Message
 
 NAME = "exim"
+HINTS = ("created automatically by", "a message that you sent", "has been frozen")
 
 _OPENING = re.compile(
     r"^(?:this message was created automatically by (?:mail delivery software|the smtp relay on)"

@@ -9,6 +9,7 @@ from bouncesink.parse.formats.reading import Entry, reports, tidy
 from bouncesink.parse.message import Found, Message
 
 NAME = "fml"
+HINTS: tuple[str, ...] = ()
 
 _ALERT = re.compile(
     r"^((?:duplicated message-id|loop(?:ed)? (?:back )?(?:mail|alert)|security alert"

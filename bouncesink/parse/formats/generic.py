@@ -8,7 +8,6 @@ reply; else the single address of the notice, beside the sender's own.
 import re
 
 from bouncesink.parse.formats.reading import (
-    MAX_INTRO,
     Entry,
     action_in,
     calls_itself_one,
@@ -19,10 +18,11 @@ from bouncesink.parse.formats.reading import (
     reports,
     tells_failure,
 )
-from bouncesink.parse.message import Found, Message
+from bouncesink.parse.message import MAX_INTRO, Found, Message
 from bouncesink.parse.reports import ADDRESS
 
 NAME = "generic"
+HINTS: tuple[str, ...] = ()
 
 _UNDELIVERED = re.compile(
     r"(?:could ?not|couldn't|cannot|can't|unable to|not been|was not|wasn't|failed to"

@@ -10,7 +10,6 @@ import re
 
 from bouncesink.model import DsnAction
 from bouncesink.parse.formats.reading import (
-    MAX_INTRO,
     Entry,
     action_in,
     cut,
@@ -19,9 +18,10 @@ from bouncesink.parse.formats.reading import (
     reports,
     tidy,
 )
-from bouncesink.parse.message import Found, Message
+from bouncesink.parse.message import MAX_INTRO, Found, Message
 
 NAME = "gmail"
+HINTS: tuple[str, ...] = ()
 
 GROUPS = "groups.google.com"
 """Google Groups refuses from the same address, for reasons of its own: see google_groups."""

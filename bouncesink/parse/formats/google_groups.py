@@ -9,6 +9,7 @@ from bouncesink.parse.formats.reading import Entry, cut, failed_recipients, repo
 from bouncesink.parse.message import Found, Message
 
 NAME = "google-groups"
+HINTS = ("groups.google.com",)
 
 
 def recognize(message: Message) -> Found | None:

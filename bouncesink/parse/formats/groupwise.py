@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "groupwise"
+HINTS = ("undeliverable to the following", "gesendete nachricht")
 
 _OPENING = re.compile(
     r"^(?:the )?(?:attached )?(?:message|mail)(?: that)?(?: you sent)? (?:was"

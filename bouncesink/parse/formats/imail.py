@@ -10,6 +10,16 @@ from bouncesink.parse.formats.reading import Entry, from_machine, notice_of, rep
 from bouncesink.parse.message import Found, Message
 
 NAME = "imail"
+HINTS = (
+    "original message follows",
+    "unknown user",
+    "undeliverable",
+    "invalid final",
+    "mailbox",
+    "delivery failed",
+    "unknown host",
+    "mail server for",
+)
 
 _OPENING = re.compile(
     r"^(?:unknown user|invalid final delivery userid|user mailbox exceeds allowed size"

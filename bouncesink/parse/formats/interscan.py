@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import Entry, cut, from_machine, reports, 
 from bouncesink.parse.message import Found, Message
 
 NAME = "interscan"
+HINTS = (">>>", "interscan", "unable to deliver message to <")
 
 _SESSION = re.compile(
     r"^sent +<<< rcpt to:[ ]?<([^<>\n]{3,400})>[^\n]*\n(?:[ \t]*\n)?received +>>> ([^\n]{3,1000})",

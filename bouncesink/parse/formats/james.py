@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_blocks, read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "james"
+HINTS = ("james mail server", "failed recipient(s)")
 
 _OPENING = re.compile(
     r"^\s{0,20}(?:hi\. )?this is the james mail server at", re.IGNORECASE | re.MULTILINE

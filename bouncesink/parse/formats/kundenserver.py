@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_blocks
 from bouncesink.parse.message import Found, Message
 
 NAME = "kundenserver"
+HINTS = ("a message that you", "nachricht, die sie", "mail, die sie")
 
 _OPENING = re.compile(
     r"^a message that you (?:have )?sent could not be delivered to one or more of\s{1,20}its"

@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import calls_itself_one, read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "listing"
+HINTS: tuple[str, ...] = ()
 
 _OPENING = re.compile(
     r"(?:(?:could|can) ?not be (?:delivered|sent|reached)|was not delivered|undeliverable"

@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_blocks
 from bouncesink.parse.message import Found, Message
 
 NAME = "mailenable"
+HINTS = (" reached", "mailenable")
 
 _OPENING = re.compile(
     r"the following recipient(?:\(s\)|s)? (?:could not be|(?:was|were) not) reached[ \t]*:?"

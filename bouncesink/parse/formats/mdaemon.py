@@ -12,6 +12,7 @@ from bouncesink.parse.formats.reading import Entry, from_machine, is_warning, li
 from bouncesink.parse.message import Found, Message
 
 NAME = "mdaemon"
+HINTS = ("failed address", "did not receive a copy")
 
 _FAILED = re.compile(r"^[ \t]*failed address(?:es)?: ?([^\n]{3,400})", re.IGNORECASE | re.MULTILINE)
 _LIST = re.compile(

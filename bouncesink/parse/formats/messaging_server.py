@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import Entry, action_in, entries, notice_o
 from bouncesink.parse.message import Found, Message
 
 NAME = "messaging-server"
+HINTS = ("this report relates to", "recipient address:")
 
 _OPENING = re.compile(
     r"^[ \t]*(?:this report relates to a message you sent|recipient address:)",

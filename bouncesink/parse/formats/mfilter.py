@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "m-filter"
+HINTS = ("以下のメールアドレス",)
 
 _OPENING = re.compile(r"^以下のメールアドレスへの送信に失敗しました。", re.MULTILINE)
 _SAID = re.compile(

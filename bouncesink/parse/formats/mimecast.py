@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "mimecast"
+HINTS = ("an email that you attempted",)
 
 _OPENING = re.compile(
     r"^an email that you attempted to send to the following address(?:es)? could not be"

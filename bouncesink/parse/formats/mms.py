@@ -6,10 +6,11 @@ fields below a title; the recipient is their "To" or "RCPT TO" (public collectio
 
 import re
 
-from bouncesink.parse.formats.reading import MAX_INTRO, Entry, from_machine, reports, tidy
-from bouncesink.parse.message import Found, Message
+from bouncesink.parse.formats.reading import Entry, from_machine, reports, tidy
+from bouncesink.parse.message import MAX_INTRO, Found, Message
 
 NAME = "mms"
+HINTS = ("could not be delivered to mobile", "error: ")
 
 _OPENING = re.compile(
     r"^(?:message could not be delivered to mobile|error: (?:invalid user address"

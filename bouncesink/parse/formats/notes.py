@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import Entry, from_machine, reports, tidy
 from bouncesink.parse.message import Found, Message
 
 NAME = "notes"
+HINTS = ("failure reasons",)
 
 _REASONS = re.compile(r"^-{5,9}[ ]+Failure Reasons[ ]+-{5,9}[ \t]*$", re.MULTILINE)
 _RETURNED = re.compile(r"^-{5,9}[ ]+Returned Message[ ]+-{5,9}[ \t]*$", re.MULTILINE)

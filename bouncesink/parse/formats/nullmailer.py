@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "nullmailer"
+HINTS = ("nullmailer",)
 
 _OPENING = re.compile(
     r"this is the nullmailer delivery system\.\s{1,20}the message attached below\s{1,20}"

@@ -12,6 +12,7 @@ from bouncesink.parse.formats.reading import Entry, entries, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
 NAME = "opensmtpd"
+HINTS = ("please do not reply",)
 
 _OPENING = re.compile(
     r"^[ \t]*this is the MAILER-DAEMON, please DO NOT REPLY to", re.IGNORECASE | re.MULTILINE

@@ -13,6 +13,16 @@ from bouncesink.parse.formats.reading import Entry, cut, from_machine, reports, 
 from bouncesink.parse.message import Found, Message
 
 NAME = "openwave"
+HINTS = (
+    "the user(s) account",
+    "following recipient",
+    "following reason",
+    "these recipients of your message",
+    "送信先",
+    "次のあて先",
+    "your mail ",
+    "could not be delivered to:",
+)
 
 _OPENING = re.compile(
     r"the user\(s\) account (?:is|has)|each of the following recipients was rejected"

@@ -19,6 +19,7 @@ from bouncesink.parse.formats.reading import (
 from bouncesink.parse.message import Found, Message
 
 NAME = "postfix"
+HINTS = ("at host", "sorry to have to inform", "to one or more")
 
 _OPENING = re.compile(
     r"this is the (?:[\w-]{1,40} )?(?:mail system|postfix program) at host"

@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import HEAD, entries, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
 NAME = "powermta"
+HINTS = ("this is the mail server on",)
 
 _OPENING = re.compile(r"^hello, this is the mail server on \S{1,255}", re.IGNORECASE | re.MULTILINE)
 _WAITING = re.compile(r"delayed|will (?:continue|keep|try)|deferred", re.IGNORECASE)

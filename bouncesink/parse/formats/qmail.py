@@ -12,6 +12,7 @@ from bouncesink.parse.formats.reading import read_blocks
 from bouncesink.parse.message import Found, Message
 
 NAME = "qmail"
+HINTS = ("this is ", "i'm afraid i", "could not be delivered", "permanent error; i", "program at")
 
 _OPENING = re.compile(
     r"\A\s{0,20}(?:hi|hello)[.,!]? {1,2}this is (?:the|a|an) (?!james)"

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bouncesink.model import DsnAction, Report
-from bouncesink.parse.message import Found, Message
+from bouncesink.parse.message import MAX_INTRO, Found, Message
 from bouncesink.parse.reports import ADDRESS, MAX_DIAGNOSTIC, make_report, reply_code_in
 
 MAX_ENTRIES = 1000
 """Recipients that are read from one text."""
-MAX_INTRO = 8000
-"""Characters in which a format's opening words must stand."""
 
 _DAEMON = re.compile(
     r"mailer[-_. ]?daemon|post[-_. ]?master|mdaemon|delivery[-_. ]?(?:sub)?system"

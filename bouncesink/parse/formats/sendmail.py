@@ -21,6 +21,7 @@ from bouncesink.parse.formats.reading import (
 from bouncesink.parse.message import Found, Message, header_section
 
 NAME = "sendmail"
+HINTS = ("--",)
 
 _TITLE = re.compile(
     r"^[ \t]{0,12}[-|][-| \t]{1,80}(?P<title>[A-Za-z][^\n]{3,100}?)[ \t]{0,20}[-|]{2,80}[ \t]*$",

@@ -18,6 +18,7 @@ from bouncesink.parse.formats.reading import (
 from bouncesink.parse.message import Found, Message
 
 NAME = "sentence"
+HINTS: tuple[str, ...] = ()
 
 _WHO = (
     r"[\"'<(\[]{0,2}(?:mailto:)?(?P<address>[^\s<>\"'()\[\],;]{1,256}@[^\s<>\"'()\[\],;:]{1,255})"

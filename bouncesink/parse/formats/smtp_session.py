@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import MAX_ENTRIES, Entry, from_machine, r
 from bouncesink.parse.message import Found, Message
 
 NAME = "smtp-session"
+HINTS = ("transcript of session follows.",)
 
 _LINE = re.compile(r"^ ?(In|Out): {1,3}([^\n]*(?:\n {4,}[^\n]*)*)", re.MULTILINE)
 _RCPT = re.compile(r"RCPT\s{1,20}TO:\s{0,20}<([^<>\n]{1,400})>", re.IGNORECASE)

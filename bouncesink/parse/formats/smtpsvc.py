@@ -7,10 +7,11 @@ recipients, because ...", an indented list, and details below a title. Public co
 import re
 
 from bouncesink.parse.formats import gmail
-from bouncesink.parse.formats.reading import MAX_INTRO, read_list
-from bouncesink.parse.message import Found, Message
+from bouncesink.parse.formats.reading import read_list
+from bouncesink.parse.message import MAX_INTRO, Found, Message
 
 NAME = "smtpsvc"
+HINTS = ("following recipient", "folgenden empfänger", "destinataires suivants")
 
 _OPENING = re.compile(
     r"^[ \t]*(?:del[ie]very to the following recipients? (?:failed|has been delayed)"

@@ -13,6 +13,7 @@ from bouncesink.parse.message import Found, Message
 from bouncesink.parse.reports import make_report
 
 NAME = "amazon-sns"
+HINTS = ("notificationtype", "eventtype", '"message"')
 
 MAX_RECIPIENTS = 1000
 

@@ -13,6 +13,7 @@ from bouncesink.parse.message import Found, Message
 from bouncesink.parse.mime import Part
 
 NAME = "status-fields"
+HINTS = ("final-recipient:",)
 
 _START = re.compile(
     r"^[ \t]{0,3}(?:reporting-mta:|(?:final|original)-recipient:[ \t]*rfc822"

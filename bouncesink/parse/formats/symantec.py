@@ -10,6 +10,7 @@ from bouncesink.parse.formats.reading import read_list
 from bouncesink.parse.message import Found, Message
 
 NAME = "symantec"
+HINTS = ("unable to deliver your message",)
 
 _OPENING = re.compile(
     r"^i was unable to deliver your message to the following address(?:es)?[ \t]*[:.]",

@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import read_blocks
 from bouncesink.parse.message import Found, Message
 
 NAME = "yahoo"
+HINTS = ("unable to deliver",)
 
 _OPENING = re.compile(
     r"^(?:sorry, we were )?unable to deliver (?:your )?message to the following address",

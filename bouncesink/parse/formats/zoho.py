@@ -11,6 +11,7 @@ from bouncesink.parse.formats.reading import cut_headers, entries, from_machine,
 from bouncesink.parse.message import Found, Message
 
 NAME = "zoho"
+HINTS = ("error_code",)
 
 _HEAD = re.compile(
     r"^(?P<address>[^\s<>,]{1,256}@[^\s<>,]{1,255})[ ,:](?=[^\n]{0,400}ERROR_CODE)", re.MULTILINE
