@@ -240,47 +240,85 @@ def _code_in(text: str) -> int | None:
     return code
 
 
-_WARNING = re.compile(
-    r"this is a warning message only|you do not need to resend|has not yet been delivered"
-    r"|(?:will|we'll|we will) (?:keep|continue) (?:trying|to try)|delivery attempts will continue"
-    r"|will be retried|has been delayed|delivery (?:is |was )?delayed|still being attempted"
-    r"|temporary problem delivering|(?:could|has) not (?:been delivered|be delivered) (?:yet|for)"
-    r"|will be attempted again|still (?:trying|could not)|delivery to .{0,200} delayed"
-    r"|delivery incomplete|wird verzögert|verzögert|a été retardée?|en attente|se ha retrasado"
-    r"|se retrasó|遅延|遅れて|задерж",
-    re.IGNORECASE,
+_WARNING = (
+    "this is a warning",
+    "do not need to resend",
+    "not yet been delivered",
+    "not been delivered yet",
+    "could not be delivered for more",
+    "keep trying",
+    "continue trying",
+    "continue to try",
+    "continue to be attempted",
+    "delivery attempts will continue",
+    "still being attempted",
+    "still trying",
+    "will be retried",
+    "will be attempted again",
+    "been delayed",
+    "is delayed",
+    "was delayed",
+    "delivery delayed",
+    "delivery incomplete",
+    "temporary problem delivering",
+    "verzögert",
+    "été retardé",
+    "en attente",
+    "ha retrasado",
+    "se retrasó",
+    "遅延",
+    "遅れて",
+    "задерж",
 )
-_GIVEN_UP = re.compile(
-    r"not going to try again|(?:have|has|'ve) given up|giving up|no further|permanent(?:ly)?"
-    r"|could not be delivered\."
-    r"|has failed|failed permanently",
-    re.IGNORECASE,
+_GIVEN_UP = (
+    "not going to try again",
+    "given up",
+    "giving up",
+    "not continue trying",
+    "no further",
+    "permanent",
+    "could not be delivered.",
+    "has failed",
 )
+_SUCCESS = (
+    "successfully delivered",
+    "successfully been delivered",
+    "successfully relayed",
+    "successfully sent",
+    "delivery has been successful",
+    "delivery was successful",
+    "has been delivered to the following",
+    "delivery to these recipients or groups is complete",
+)
+_NO_SUCCESS = (
+    "not success",
+    "not been success",
+    "not be success",
+    "unsuccess",
+    "could not",
+    "cannot",
+    "undeliver",
+    "has failed",
+    "permanent",
+)
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    return any(each in text for each in words)
 
 
 def is_warning(text: str) -> bool:
     """Whether a notice says that delivery goes on being tried."""
-    text = text[:20_000]
-    return _WARNING.search(text) is not None and _GIVEN_UP.search(text) is None
-
-
-_SUCCESS = re.compile(
-    r"successfully (?:been )?(?:delivered|relayed|sent)|delivery (?:has been|was) successful"
-    r"|has been delivered to the following|delivery to these recipients or groups is complete",
-    re.IGNORECASE,
-)
-_NO_SUCCESS = re.compile(
-    r"not (?:been |be )?success|unsuccess|could ?not|cannot|undeliver|has failed"
-    r"|failed permanently",
-    re.IGNORECASE,
-)
+    lower = text[:20_000].lower()
+    return _has(lower, _WARNING) and not _has(lower, _GIVEN_UP)
 
 
 def action_in(text: str) -> DsnAction:
     """Tell from its words whether a notice is about a failure, a delay or a success."""
     if is_warning(text):
         return DsnAction.DELAYED
-    if _SUCCESS.search(text, 0, MAX_INTRO) and not _NO_SUCCESS.search(text, 0, MAX_INTRO):
+    lower = text[:MAX_INTRO].lower()
+    if _has(lower, _SUCCESS) and not _has(lower, _NO_SUCCESS):
         return DsnAction.DELIVERED
     return DsnAction.FAILED
 
