@@ -57,11 +57,18 @@ class MailboxConfig:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How events become the state of an address; see the rules in `bouncesink.fold`."""
+    """How events become the state of an address; see the rules in `bouncesink.fold`.
+
+    `suppress_domains` blocks all addresses of a domain that turned out not to exist.
+    `requalify_days` after it was suppressed by hand, `suppress requalify` lets an address go; 0 is
+    never.
+    """
 
     profile: Profile = "careful"
     strikes: int = 3
     decay_days: int = 30
+    suppress_domains: bool = False
+    requalify_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

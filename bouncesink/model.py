@@ -330,13 +330,17 @@ class Event:
 
 
 class Reason(StrEnum):
-    """Why an address must not be mailed; each stands by itself."""
+    """Why an address must not be mailed; each stands by itself.
+
+    DOMAIN is about all addresses of a domain, so it is in no Contact: see `bouncesink.engine.gate`.
+    """
 
     HARD = "hard"
     STRIKES = "strikes"
     COMPLAINT = "complaint"
     UNSUBSCRIBE = "unsubscribe"
     MANUAL = "manual"
+    DOMAIN = "domain"
 
 
 @dataclass(frozen=True, slots=True)

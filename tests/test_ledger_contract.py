@@ -339,6 +339,23 @@ def test_all_contacts_gives_each_once(ledger):
     assert list(ledger.all_contacts(4)) == [contacts[:4], contacts[4:8], contacts[8:]]
 
 
+def test_the_suppressed_and_the_domains_that_do_not_exist(ledger):
+    free, blocked = Contact("a@example.org"), frozenset({Reason.HARD})
+    gone = Contact("b@gone.test", suppressed=blocked, bounce_type=Severity.HARD, hard_event="1")
+    left = Contact("c@here.test", suppressed=blocked, bounce_type=Severity.HARD, hard_event="2")
+    ledger.add_events(
+        [
+            event("1", "b@gone.test", verdict=Verdict(Category.DOMAIN_UNKNOWN, "r")),
+            event("2", "c@here.test"),
+        ]
+    )
+    ledger.put_contacts([left, free, gone])
+    assert list(ledger.suppressed_contacts(1)) == [[gone], [left]]
+    assert ledger.unknown_domains(["gone.test", "here.test", "example.org"]) == {"gone.test"}
+    ledger.put_contacts([replace(gone, bounce_type=None, hard_event=None)])
+    assert ledger.unknown_domains(["gone.test"]) == set()
+
+
 def test_many_addresses_at_once(ledger):
     contacts = [Contact(f"{number}@example.org") for number in range(3000)]
     ledger.put_contacts(contacts)

@@ -518,6 +518,8 @@ def test_questions_find_their_rows_by_an_index(ledger):
     ledger.settlements(["a"])
     ledger.sends_of(["a"])
     ledger.find_actions("a", 10)
+    ledger.unknown_domains(["a"])
+    list(ledger.suppressed_contacts(10))
     ledger.list_actions(ActionKind.REVIEW, OPEN)
     ledger.confirmations(10)
     list(ledger.events_since(NOW))

@@ -26,6 +26,7 @@ _COMMANDS = {
     "sends": "sends",
     "serve": "serve",
     "status": "status",
+    "suppress": "suppress",
     "verp": "verp",
 }
 

@@ -7,7 +7,6 @@ from bouncesink.cli.options import config_options, json_option, print_json, read
 from bouncesink.cli.show import safe
 from bouncesink.config import Config
 from bouncesink.errors import InputError
-from bouncesink.model import Contact
 
 
 @click.command()
@@ -20,6 +19,8 @@ def command(addresses: tuple[str, ...], config: Config, *, as_json: bool) -> int
     Exits with 0 when all may be, with 1 when one may not. An address that no bounce was about may
     be mailed.
     """
+    from bouncesink.engine.gate import reasons_of
+
     wanted = {}
     for given in addresses:
         address = normalise(given)
@@ -27,15 +28,12 @@ def command(addresses: tuple[str, ...], config: Config, *, as_json: bool) -> int
             raise InputError(f"{given!r} is not an e-mail address")
         wanted[given] = address
     with read_ledger(config) as ledger:
-        known = ledger.contacts(wanted.values())
-    mailable = True
+        blocked = reasons_of(ledger, wanted.values(), config.policy)
     for given, address in wanted.items():
-        contact = known.get(address, Contact(address))
-        mailable = mailable and contact.mailable
-        reasons = sorted(contact.suppressed)
+        reasons = sorted(blocked[address])
         if as_json:
-            print_json({"address": address, "mailable": contact.mailable, "reasons": reasons})
+            print_json({"address": address, "mailable": not reasons, "reasons": reasons})
         else:
-            verdict = "may be mailed" if contact.mailable else f"blocked: {', '.join(reasons)}"
+            verdict = f"blocked: {', '.join(reasons)}" if reasons else "may be mailed"
             click.echo(f"{safe(given)}: {verdict}")
-    return 0 if mailable else 1
+    return 1 if any(blocked.values()) else 0

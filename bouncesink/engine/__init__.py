@@ -8,6 +8,7 @@ one ledger, and a batch that was cut off is simply read again.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain, compress
 from typing import TypeVar
 
 import structlog
@@ -86,6 +87,23 @@ def verp_keys(config: Config) -> tuple[bytes, ...]:
         raise ConfigError(f"{path}: {error}") from None
 
 
+def operator_act(  # noqa: PLR0913, PLR0917 - the fields of an act
+    act: Act, address: str, actor: str, reason: str, now: datetime, target: str | None = None
+) -> Event:
+    """Make the event of what an operator did about an address."""
+    return Event(
+        id=event_id(f"{act}:{actor}:{now.isoformat()}", address, target or reason),
+        kind=act,
+        address=address,
+        occurred_at=now,
+        recorded_at=now,
+        source=OPERATOR,
+        actor=actor,
+        reason=reason,
+        target=target,
+    )
+
+
 @dataclass(slots=True)
 class Engine:
     """Drains one ledger. It belongs to one thread, as its ledger does."""
@@ -128,18 +146,7 @@ class Engine:
         self, act: Act, address: str, actor: str, reason: str, target: str | None = None
     ) -> Event:
         """Record what an operator did about an address, and all that follows from it."""
-        now = self.clock()
-        event = Event(
-            id=event_id(f"{act}:{actor}:{now.isoformat()}", address, target or reason),
-            kind=act,
-            address=address,
-            occurred_at=now,
-            recorded_at=now,
-            source=OPERATOR,
-            actor=actor,
-            reason=reason,
-            target=target,
-        )
+        event = operator_act(act, address, actor, reason, self.clock(), target)
         self.record([event])
         return event
 
@@ -236,8 +243,13 @@ class Engine:
     ) -> list[Outcome]:
         groups = self._events(batch, readings)
         flat = [event for group in groups for event in group]
-        new = iter(self.ledger.add_events(flat))
-        fresh = [tuple(event for event in group if next(new)) for group in groups]
+        new = self.ledger.add_events(flat)
+        each = iter(new)
+        fresh = [tuple(event for event in group if next(each)) for group in groups]
+        # The same notification by a better way: a doubtful copy must not hide a proven one.
+        again = [event for event, was_new in zip(flat, new, strict=True) if not was_new]
+        raised = compress(again, self.ledger.raise_trust(again))
+        touched = dict.fromkeys(event.address for event in chain(*fresh, raised))
         settlements = [
             settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
         ]
@@ -248,9 +260,9 @@ class Engine:
             if settlement.state is ArrivalState.REVIEW
         ]
         done.actions += self._start(reviews)
-        done.actions += self._refold(dict.fromkeys(e.address for g in fresh for e in g))
+        done.actions += self._refold(touched)
         done.events += sum(map(len, fresh))
-        return [Outcome(*each) for each in zip(batch, readings, settlements, fresh, strict=True)]
+        return list(map(Outcome, batch, readings, settlements, fresh))
 
     def _refold(self, addresses: Iterable[str]) -> int:
         """Fold and decide anew; return how many actions that started."""

@@ -86,6 +86,8 @@ CREATE TABLE contacts (
   evidence TEXT NOT NULL             -- a JSON list of [time, code, message_id], oldest first
 );
 CREATE INDEX contacts_hard ON contacts (hard_since) WHERE bounce_type = 'HARD';
+CREATE INDEX contacts_hard_domain ON contacts (domain) WHERE bounce_type = 'HARD';
+CREATE INDEX contacts_suppressed ON contacts (address) WHERE mailable = 0;
 
 CREATE TABLE leads (
   -- The rows of the sheet, as they were when it was last read.

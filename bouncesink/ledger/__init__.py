@@ -97,6 +97,9 @@ class Ledger(Protocol):
     def add_events(self, events: Sequence[Event]) -> list[bool]:
         """Store events; of each, whether it was new."""
 
+    def raise_trust(self, events: Sequence[Event]) -> list[bool]:
+        """Give stored events the trust of these, where that is better; of each, whether it was."""
+
     def replace_events(self, arrival_id: str, events: Sequence[Event]) -> None:
         """Put these in the place of what this arrival gave before; acts are never touched."""
 
@@ -104,6 +107,12 @@ class Ledger(Protocol):
     def events_of(self, addresses: Iterable[str]) -> dict[str, list[Event]]: ...
     def contacts(self, addresses: Iterable[str]) -> dict[str, Contact]: ...
     def all_contacts(self, batch: int) -> Iterator[list[Contact]]: ...
+    def suppressed_contacts(self, batch: int) -> Iterator[list[Contact]]:
+        """Those that must not be mailed, by address."""
+
+    def unknown_domains(self, domains: Iterable[str]) -> set[str]:
+        """Of these, the ones with an address that is HARD because there is no such domain."""
+
     def addresses_to_review(self) -> list[str]:
         """Those of every event that a person may have to decide about, by severity and trust."""
 

@@ -22,6 +22,8 @@ from bouncesink.model import (
     Kind,
     Lead,
     Send,
+    Trust,
+    TrustLevel,
 )
 
 _Noun = TypeVar("_Noun")
@@ -128,6 +130,23 @@ class SqliteLedger:
             numbers = self._insert("events", rows.EVENT, found)
         return _first_of([each.id for each in events], numbers)
 
+    def raise_trust(self, events: Sequence[Event]) -> list[bool]:
+        with self._db.transaction():
+            return [self._raise_trust(event.id, event.trust) for event in events]
+
+    def _raise_trust(self, event_id: str, trust: Trust | None) -> bool:
+        if trust is None:
+            return False
+        levels = list(TrustLevel)
+        worse = levels[levels.index(trust.level) + 1 :]
+        sql = (
+            "UPDATE events SET trust = ?, signals = ? "
+            f"WHERE id = ? AND trust {_IN_LIST} RETURNING id"
+        )
+        signals = rows.json_list(trust.signals)
+        cells = (trust.level.value, signals, rows.clean(event_id), rows.json_list(worse))
+        return bool(self._db.all(sql, cells))
+
     def replace_events(self, arrival_id: str, events: Sequence[Event]) -> None:
         with self._db.transaction():
             self._db.write(
@@ -157,11 +176,29 @@ class SqliteLedger:
         }
 
     def all_contacts(self, batch: int) -> Iterator[list[Contact]]:
-        sql = f"SELECT {rows.CONTACT} FROM contacts WHERE address > ? ORDER BY address LIMIT ?"
+        return self._contacts("true", batch)
+
+    def suppressed_contacts(self, batch: int) -> Iterator[list[Contact]]:
+        return self._contacts("mailable = 0", batch)
+
+    def _contacts(self, where: str, batch: int) -> Iterator[list[Contact]]:
+        sql = (
+            f"SELECT {rows.CONTACT} FROM contacts "
+            f"WHERE {where} AND address > ? ORDER BY address LIMIT ?"
+        )
         last = ""
         while found := self._nouns(rows.contact_of, self._db.all(sql, (last, batch))):
             last = found[-1].address
             yield found
+
+    def unknown_domains(self, domains: Iterable[str]) -> set[str]:
+        sql = (
+            "SELECT DISTINCT contacts.domain FROM contacts "
+            "JOIN events ON events.id = contacts.hard_event "
+            f"WHERE contacts.domain {_IN_LIST} AND contacts.bounce_type = 'HARD' "
+            "AND events.category = 'domain_unknown'"
+        )
+        return {domain for (domain,) in self._db.all(sql, (rows.json_list(domains),))}
 
     def addresses_to_review(self) -> list[str]:
         sql = (
