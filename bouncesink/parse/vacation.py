@@ -6,7 +6,8 @@ A reply that says that its owner is gone, and whom to write to, gives that addre
 import re
 
 from bouncesink.model import Kind
-from bouncesink.parse.formats.reading import RETURNED, cut, sent_by_daemon, tells_failure
+from bouncesink.parse.formats.reading import RETURNED, cut
+from bouncesink.parse.formats.sender import sent_by_daemon, tells_failure
 from bouncesink.parse.message import Found, Message
 from bouncesink.parse.reports import ADDRESS
 

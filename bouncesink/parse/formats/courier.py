@@ -7,7 +7,8 @@ from", a title such as UNDELIVERABLE MAIL, then "<address>:" and the session in 
 import re
 
 from bouncesink.model import DsnAction
-from bouncesink.parse.formats.reading import HEAD, Entry, cut, entries, from_machine, reports
+from bouncesink.parse.formats.reading import HEAD, Entry, cut, entries, reports
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "courier"

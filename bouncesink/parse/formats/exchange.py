@@ -8,7 +8,8 @@ ones have "Recipient Address:" and "Reported error:" (learn.microsoft.com, "NDRs
 
 import re
 
-from bouncesink.parse.formats.reading import RETURNED, Entry, action_in, notice_of, reports, tidy
+from bouncesink.parse.formats.fate import action_in
+from bouncesink.parse.formats.reading import RETURNED, Entry, notice_of, reports, tidy
 from bouncesink.parse.message import Found, Message
 
 NAME = "exchange"

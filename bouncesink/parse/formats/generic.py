@@ -7,17 +7,16 @@ reply; else the single address of the notice, beside the sender's own.
 
 import re
 
+from bouncesink.parse.formats.fate import action_in
 from bouncesink.parse.formats.reading import (
     Entry,
-    action_in,
-    calls_itself_one,
     cut,
     cut_headers,
     failed_recipients,
     listed,
     reports,
-    tells_failure,
 )
+from bouncesink.parse.formats.sender import calls_itself_one, tells_failure
 from bouncesink.parse.message import MAX_INTRO, Found, Message
 from bouncesink.parse.reports import ADDRESS
 

@@ -9,15 +9,8 @@ mailer-daemon@googlemail.com (facts verified in public collections and by suppor
 import re
 
 from bouncesink.model import DsnAction
-from bouncesink.parse.formats.reading import (
-    Entry,
-    action_in,
-    cut,
-    failed_recipients,
-    read_list,
-    reports,
-    tidy,
-)
+from bouncesink.parse.formats.fate import action_in
+from bouncesink.parse.formats.reading import Entry, cut, failed_recipients, read_list, reports, tidy
 from bouncesink.parse.message import MAX_INTRO, Found, Message
 
 NAME = "gmail"

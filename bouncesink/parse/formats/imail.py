@@ -6,7 +6,8 @@ follows." (IMail's help on "Undeliverable Mail"; public collections).
 
 import re
 
-from bouncesink.parse.formats.reading import Entry, from_machine, notice_of, reports, tidy
+from bouncesink.parse.formats.reading import Entry, notice_of, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "imail"

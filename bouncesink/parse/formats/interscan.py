@@ -6,7 +6,8 @@
 
 import re
 
-from bouncesink.parse.formats.reading import Entry, cut, from_machine, reports, tidy
+from bouncesink.parse.formats.reading import Entry, cut, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "interscan"

@@ -6,7 +6,8 @@ same in German, French, Spanish, Italian, Portuguese and Japanese. Public collec
 
 import re
 
-from bouncesink.parse.formats.reading import calls_itself_one, read_list
+from bouncesink.parse.formats.reading import read_list
+from bouncesink.parse.formats.sender import calls_itself_one
 from bouncesink.parse.message import Found, Message
 
 NAME = "listing"

@@ -8,7 +8,9 @@
 import re
 
 from bouncesink.model import DsnAction
-from bouncesink.parse.formats.reading import Entry, from_machine, is_warning, listed, reports
+from bouncesink.parse.formats.fate import is_warning
+from bouncesink.parse.formats.reading import Entry, listed, reports
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "mdaemon"

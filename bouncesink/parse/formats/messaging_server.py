@@ -7,7 +7,8 @@ Messaging Server administration reference; public collections).
 
 import re
 
-from bouncesink.parse.formats.reading import Entry, action_in, entries, notice_of, reports
+from bouncesink.parse.formats.fate import action_in
+from bouncesink.parse.formats.reading import Entry, entries, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
 NAME = "messaging-server"

@@ -6,7 +6,8 @@ fields below a title; the recipient is their "To" or "RCPT TO" (public collectio
 
 import re
 
-from bouncesink.parse.formats.reading import Entry, from_machine, reports, tidy
+from bouncesink.parse.formats.reading import Entry, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import MAX_INTRO, Found, Message
 
 NAME = "mms"

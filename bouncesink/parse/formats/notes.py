@@ -6,7 +6,8 @@ Seen in public collections.
 
 import re
 
-from bouncesink.parse.formats.reading import Entry, from_machine, reports, tidy
+from bouncesink.parse.formats.reading import Entry, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "notes"

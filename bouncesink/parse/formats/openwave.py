@@ -9,7 +9,8 @@ KDDI puts the reason in Japanese too. Public collections.
 import re
 
 from bouncesink.model import DsnAction, Report
-from bouncesink.parse.formats.reading import Entry, cut, from_machine, reports, tidy
+from bouncesink.parse.formats.reading import Entry, cut, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "openwave"

@@ -8,14 +8,8 @@ for an alias. Yandex and OCN change the opening words.
 import re
 
 from bouncesink.model import DsnAction
-from bouncesink.parse.formats.reading import (
-    RETURNED,
-    Entry,
-    action_in,
-    entries,
-    notice_of,
-    reports,
-)
+from bouncesink.parse.formats.fate import action_in
+from bouncesink.parse.formats.reading import RETURNED, Entry, entries, notice_of, reports
 from bouncesink.parse.message import Found, Message
 
 NAME = "postfix"

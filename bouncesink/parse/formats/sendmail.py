@@ -10,14 +10,8 @@ import re
 from collections.abc import Iterator
 
 from bouncesink.model import DsnAction, Report
-from bouncesink.parse.formats.reading import (
-    MAX_ENTRIES,
-    Entry,
-    from_machine,
-    leading_list,
-    reports,
-    tidy,
-)
+from bouncesink.parse.formats.reading import MAX_ENTRIES, Entry, leading_list, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message, header_section
 
 NAME = "sendmail"

@@ -6,15 +6,9 @@ sentences are data here because each system has only one. Seen in public collect
 
 import re
 
-from bouncesink.parse.formats.reading import (
-    RETURNED,
-    Entry,
-    action_in,
-    calls_itself_one,
-    notice_of,
-    reports,
-    tidy,
-)
+from bouncesink.parse.formats.fate import action_in
+from bouncesink.parse.formats.reading import RETURNED, Entry, notice_of, reports, tidy
+from bouncesink.parse.formats.sender import calls_itself_one
 from bouncesink.parse.message import Found, Message
 
 NAME = "sentence"

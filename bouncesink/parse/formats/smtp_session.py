@@ -6,7 +6,8 @@ https://github.com/vdukhovni/postfix). The recipients of the session failed, wit
 
 import re
 
-from bouncesink.parse.formats.reading import MAX_ENTRIES, Entry, from_machine, reports, tidy
+from bouncesink.parse.formats.reading import MAX_ENTRIES, Entry, reports, tidy
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "smtp-session"

@@ -8,7 +8,8 @@ import re
 from dataclasses import replace
 
 from bouncesink.parse import dsn
-from bouncesink.parse.formats.reading import RETURNED, cut, from_machine
+from bouncesink.parse.formats.reading import RETURNED, cut
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 from bouncesink.parse.mime import Part
 

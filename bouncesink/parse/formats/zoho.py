@@ -7,7 +7,8 @@ without a mark. Seen in public collections.
 
 import re
 
-from bouncesink.parse.formats.reading import cut_headers, entries, from_machine, reports
+from bouncesink.parse.formats.reading import cut_headers, entries, reports
+from bouncesink.parse.formats.sender import from_machine
 from bouncesink.parse.message import Found, Message
 
 NAME = "zoho"
