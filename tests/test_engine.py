@@ -10,6 +10,7 @@ import pytest
 from mails import hard
 
 from bouncesink import engine as engine_module
+from bouncesink import verp
 from bouncesink.config import Config, MailboxConfig
 from bouncesink.engine import Engine
 from bouncesink.identity import arrival_id
@@ -80,6 +81,27 @@ def test_what_cannot_be_tied_to_our_mail_goes_to_review(ledger: Ledger, pool: Re
     assert ledger.contacts(["lead@example.org"])["lead@example.org"].mailable
     (action,) = ledger.list_actions()
     assert (action.kind, action.payload["why"]) == (ActionKind.REVIEW, "doubtful")
+
+
+def test_the_same_notification_by_a_better_way_raises_its_trust(
+    ledger: Ledger, pool: ReaderPool
+) -> None:
+    key = b"0123456789abcdef0123456789abcdef"
+    box = MailboxConfig("outreach@example.com")
+    engine = Engine(ledger, replace(CONFIG, mailboxes=(box,)))
+    engine._knowledge = replace(engine._knowledge, verp_keys=(key,))
+    raw = hard().encode()
+    token = verp.sign("lead@example.org", key, NOW.date())
+    for to, mailable in (
+        ("bounces@example.com", True),
+        (f"bounces+{token}@example.com", False),
+        ("bounces@example.com", False),
+    ):
+        ledger.append([Arrival(arrival_id(raw, to), "lmtp", "", to, NOW, raw)])
+        engine.drain(pool)
+        assert ledger.contacts(["lead@example.org"])["lead@example.org"].mailable is mailable
+    assert ledger.totals().events == 1
+    assert {action.state for action in ledger.list_actions()} == {ActionState.CANCELLED}
 
 
 def test_an_events_file_is_the_operators_word(ledger: Ledger, pool: ReaderPool) -> None:

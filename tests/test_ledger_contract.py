@@ -249,6 +249,18 @@ def test_events_of_an_address_come_oldest_first(ledger):
     }
 
 
+def test_trust_is_raised_and_never_lowered(ledger):
+    levels = ["contradicted", "doubtful", "plausible", "unchecked", "proven", "plausible"]
+    trusts = [Trust(TrustLevel(level), (f"as {level}",)) for level in levels]
+    ledger.append([arrival(1)])
+    ledger.add_events([event("e", trust=trusts[0])])
+    raised = [ledger.raise_trust([event("e", trust=trust)])[0] for trust in trusts[1:]]
+    assert raised == [True, True, False, True, False]
+    (kept,) = ledger.events_of(["who@example.org"])["who@example.org"]
+    assert kept.trust == Trust(TrustLevel.PROVEN, ("as proven",))
+    assert ledger.raise_trust([event("other", trust=trusts[4])]) == [False]
+
+
 def test_replacing_events_leaves_acts_and_other_arrivals_alone(ledger):
     ledger.append([arrival(1), arrival(2)])
     first, second = arrival(1).id, arrival(2).id
