@@ -6,13 +6,12 @@ be true of its sender, quick to say None, and may raise nothing on purpose.
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from bouncesink.model import Kind, Report
 from bouncesink.parse.charset import decode
-from bouncesink.parse.mime import MAX_BODY, Headers, Part, unfold
+from bouncesink.parse.mime import MAX_BODY, Headers, Part, lazy, unfold
 
 MAX_TEXT = 128 * 1024
 MAX_INTRO = 8000
@@ -69,23 +68,29 @@ class Message:
     def headers(self) -> Headers:
         return self.root.headers
 
-    @cached_property
+    @lazy
     def subject(self) -> str:
         return (self.headers.get("subject") or "")[:MAX_LINE]
 
-    @cached_property
+    @lazy
     def from_(self) -> str:
         return (self.headers.get("from") or "")[:MAX_LINE]
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> tuple[Part, ...]:
         """Every leaf, in order; a `message/*` part is one leaf, unopened."""
-        return (part for part in self.root.walk() if not part.parts)
+        return self._leaves
+
+    @lazy
+    def _leaves(self) -> tuple[Part, ...]:
+        if not self.root.parts:
+            return (self.root,)
+        return tuple(part for part in self.root.walk() if not part.parts)
 
     def part(self, *content_types: str) -> Part | None:
         """Find the first leaf of one of these types."""
         return next((part for part in self.parts() if part.content_type in content_types), None)
 
-    @cached_property
+    @lazy
     def is_report(self) -> bool:
         """Whether it calls itself a delivery status notification (RFC 6522, RFC 3464)."""
         root = self.root
@@ -93,7 +98,7 @@ class Message:
             "report-type", "delivery-status"
         ).lower() in ("delivery-status", "")
 
-    @cached_property
+    @lazy
     def text(self) -> str:
         """What a person would read: the text before the returned message, HTML without its tags.
 
@@ -114,12 +119,12 @@ class Message:
             text = "\n".join(map(strip_html, markup))
         return text[:MAX_TEXT]
 
-    @cached_property
+    @lazy
     def intro(self) -> str:
         """The start of the text in lower case, for a quick look at its words."""
         return self.text[:MAX_INTRO].lower()
 
-    @cached_property
+    @lazy
     def html_text(self) -> str:
         """The text of the HTML parts before the returned message, without tags; often empty."""
         markup = []
@@ -130,7 +135,7 @@ class Message:
                 markup.append(strip_html(part.text))
         return "\n".join(markup)[:MAX_TEXT]
 
-    @cached_property
+    @lazy
     def delivery_status(self) -> tuple[Fields, ...]:
         """The groups of fields of the delivery-status part (RFC 3464, 2.1), per-message first.
 
@@ -146,12 +151,12 @@ class Message:
                     return groups
         return ()
 
-    @cached_property
+    @lazy
     def returned_part(self) -> Part | None:
         """The part that holds the returned message or its header section."""
         return next((p for p in self.parts() if p.content_type in RETURNED_TYPES), None)
 
-    @cached_property
+    @lazy
     def returned(self) -> Headers | None:
         """The header fields of the returned message."""
         part = self.returned_part

@@ -18,10 +18,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr
 from email.message import Message as EmailMessage
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from io import StringIO
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bouncesink.parse.charset import decode, decode_base64, decode_words, is_plain
 
@@ -45,6 +45,20 @@ MAX_BODY = 512 * 1024
 
 _FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _NO_FIELD = re.compile(r"^(?![!-9;-~]+[ \t]*:|[ \t]|>?From )", re.MULTILINE)
+
+
+_T = TypeVar("_T")
+
+
+class lazy(Generic[_T]):  # noqa: N801  a decorator, named like property
+    """functools.cached_property without its lock, which costs more than most of what it guards."""
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+
+    def __get__(self, holder: Any, owner: type) -> _T:
+        value = holder.__dict__[self._make.__name__] = self._make(holder)
+        return value
 
 
 class Headers:
@@ -77,7 +91,8 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Give the first field of that name, unfolded and decoded (RFC 2047)."""
-        values = self._load().get(name.lower())
+        fields = self._fields if self._fields is not None else self._load()
+        values = fields.get(name) or fields.get(name.lower())
         return _readable(values[0]) if values else None
 
     def raw(self, name: str) -> str | None:
@@ -96,7 +111,7 @@ def unfold(value: str) -> str:
 
 def _readable(value: str) -> str:
     value = unfold(value[:MAX_VALUE])
-    return value if value.isascii() and "=?" not in value else decode_words(value)
+    return value if "=?" not in value and value.isascii() else decode_words(value)
 
 
 class Part:
@@ -129,7 +144,7 @@ class Part:
     def is_attachment(self) -> bool:
         return (self.headers.get("content-disposition") or "").lower().startswith("attachment")
 
-    @cached_property
+    @lazy
     def content(self) -> str:
         """The body without its transfer encoding, still as latin-1 text with LF line ends."""
         encoding = (self.headers.get("content-transfer-encoding") or "").lower()
@@ -141,7 +156,7 @@ class Part:
             return self.raw
         return _line_ends(data.decode("latin-1"))
 
-    @cached_property
+    @lazy
     def text(self) -> str:
         """The body as text by its charset, at most MAX_BODY characters."""
         content = self.content[:MAX_BODY]
