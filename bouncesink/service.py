@@ -10,16 +10,19 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 import structlog
 
 from bouncesink.config import Config
-from bouncesink.engine import Engine
+from bouncesink.engine import Engine, utcnow
 from bouncesink.errors import BouncesinkError
 from bouncesink.intake.committer import Committer
 from bouncesink.intake.lmtp import LmtpServer
 from bouncesink.ledger import ArrivalState, open_ledger
 from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet
+from bouncesink.outbox.sinks import only_shows, open_sinks
+from bouncesink.outbox.worker import QueueSink, Worker
 from bouncesink.reader import ReaderPool
 
 MAX_PAUSE = 30.0
@@ -109,6 +112,9 @@ async def serve(config: Config) -> None:
         "engine": Chore("engine", POLL, lambda chore: _drain(config, chore)),
         "sheet": Chore("sheet", config.sheet.flush_every, _Flusher(config).step),
     }
+    for sink in open_sinks(config, utcnow):
+        if not only_shows(config, sink):
+            chores[sink.name] = Chore(sink.name, POLL, partial(_work, config, sink))
     committer = Committer(lambda: open_ledger(path), on_commit=chores["engine"].wake)
     server = LmtpServer(config, committer.submit)
     patience = config.lmtp.shutdown_timeout
@@ -140,6 +146,15 @@ def _drain(config: Config, chore: Chore) -> None:
         engine = Engine(ledger, config)
         while chore.goes_on():
             if engine.drain_batch(pool) is None:
+                chore.rest()
+
+
+def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
+    """Work a queue whenever something in it is due; each has a thread, and holds up no other."""
+    with closing(open_ledger(config.ledger.path)) as ledger:
+        worker = Worker(ledger, sink, utcnow)
+        while chore.goes_on():
+            if not worker.step():
                 chore.rest()
 
 

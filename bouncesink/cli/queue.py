@@ -16,6 +16,7 @@ from bouncesink.cli.options import (
     print_json,
     read_ledger,
 )
+from bouncesink.cli.queue_work import work
 from bouncesink.cli.shape import action_as_json
 from bouncesink.cli.show import plural, safe, table, when
 from bouncesink.config import Config
@@ -42,6 +43,9 @@ def command() -> None:
 
     A KEY is the key of an action, the beginning of it, or an e-mail address.
     """
+
+
+command.add_command(work)
 
 
 @command.command("list")

@@ -10,10 +10,13 @@ from bouncesink.cli.shape import time_as_json
 from bouncesink.cli.show import plural, safe, when
 from bouncesink.config import Config
 from bouncesink.ledger import ArrivalState, Settlement, Totals
-from bouncesink.model import ActionKind, ActionState
+from bouncesink.model import Action, ActionKind, ActionState
 
 _OPEN = (ActionState.PENDING, ActionState.APPROVED, ActionState.CLAIMED)
 _CONFIRMATIONS = 5
+_LATEST = 200
+"""How many of the latest actions in trouble are looked at."""
+_MOST_TROUBLES = 5
 
 
 @click.command()
@@ -24,11 +27,16 @@ def command(config: Config, *, as_json: bool) -> None:
     with read_ledger(config) as ledger:
         totals = ledger.totals()
         confirmations = ledger.confirmations(_CONFIRMATIONS)
+        troubles = _troubles(ledger.troubled_actions(_LATEST))
     if as_json:
-        print_json(_as_json(config, totals, confirmations))
+        print_json(_as_json(config, totals, confirmations) | {"troubles": troubles})
         return
     for line in _lines(config, totals, confirmations):
         click.echo(line)
+    if troubles:
+        click.echo("The latest troubles of the queues (`bouncesink queue list` shows all)")
+    for each in troubles[:_MOST_TROUBLES]:
+        click.echo(f"  {each['kind']}: {safe(each['error'], 300)}")
 
 
 def _lines(config: Config, totals: Totals, confirmations: Sequence[Settlement]) -> Iterator[str]:
@@ -61,6 +69,12 @@ def _lines(config: Config, totals: Totals, confirmations: Sequence[Settlement]) 
         yield "Gmail asks to confirm a forwarding rule (nothing is forwarded until you do)"
         for each in confirmations:
             yield f"  code {safe(each.confirmation_code)}  {safe(each.confirmation_link)}"
+
+
+def _troubles(actions: Sequence[Action]) -> list[dict[str, str]]:
+    """Give the errors of these actions, each once for its queue, in their order."""
+    found = dict.fromkeys((action.kind, action.last_error or "") for action in actions)
+    return [{"kind": kind, "error": error} for kind, error in found]
 
 
 def _queues(totals: Totals) -> dict[ActionKind, int]:

@@ -72,6 +72,8 @@ class SmartLead:
             return Done("SmartLead has no lead with this address")
         if answer.status != 200:
             return self._refusal(answer)
+        if lead is None:
+            return TemporarySinkError("SmartLead answered with something that is no JSON")
         number = _number(lead.get("id")) if isinstance(lead, dict) else None
         if number is None:
             return PermanentSinkError(f"SmartLead gave no number of the lead: {_shape(lead)}")
