@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from bouncesink.address import normalise
 from bouncesink.errors import ConfigError
+from bouncesink.model import Category
 
 Profile = Literal["careful", "rfc5321"]
 Require = Literal["proven", "plausible", "doubtful"]
@@ -61,7 +62,8 @@ class Policy:
 
     `suppress_domains` blocks all addresses of a domain that turned out not to exist.
     `requalify_days` after it was suppressed by hand, `suppress requalify` lets an address go; 0 is
-    never.
+    never. An address that is HARD for one of the categories in `reverify` is to be asked by another
+    way: they say more of the sender than of the address.
     """
 
     profile: Profile = "careful"
@@ -69,6 +71,7 @@ class Policy:
     decay_days: int = 30
     suppress_domains: bool = False
     requalify_days: int = 0
+    reverify: tuple[str, ...] = (Category.POLICY, Category.RECIPIENT_RESTRICTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +356,7 @@ def _check(config: Config, reader: _Reader) -> None:
             )
     if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
         raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
+    _check_policy(config.policy, reader)
     addresses = [(("lmtp", "recipients"), address) for address in config.lmtp.recipients]
     addresses += [(("mailboxes", "address"), mailbox.address) for mailbox in config.mailboxes]
     if config.trust.bounce_address:
@@ -376,6 +380,16 @@ def _check(config: Config, reader: _Reader) -> None:
             ("sheet", "time_zone"),
             f'{config.sheet.time_zone!r} is not a time zone; as in "Europe/Berlin"',
         ) from None
+
+
+def _check_policy(policy: Policy, reader: _Reader) -> None:
+    if policy.requalify_days < 0:
+        raise reader.error(("policy", "requalify_days"), "days are wanted, or 0 for never")
+    for name in policy.reverify:
+        if name not in list(Category):
+            near = difflib.get_close_matches(name, Category, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise reader.error(("policy", "reverify"), f"{name!r} is no category{hint}")
 
 
 def _check_queues(config: Config, reader: _Reader) -> None:

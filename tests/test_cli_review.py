@@ -18,7 +18,7 @@ from bouncesink.engine import Engine
 from bouncesink.engine.review import Decision, confirm, find
 from bouncesink.errors import AlreadyDecided, InputError
 from bouncesink.ledger import open_ledger
-from bouncesink.model import OPEN, Act, ActionKind, Category
+from bouncesink.model import OPEN, Act, ActionKind, ActionState, Category
 
 LEAD = "lead@example.org"
 MINE = ("--actor", "one", "--reason", "they told us")
@@ -299,3 +299,44 @@ def test_a_flood_over_many_addresses_is_settled_at_once(
     more = [hard(n, n).replace("Lead@", f"lead{n}@") for n in range(40, 60)]
     assert any("flood" in each["payload"] for each in replayed(run, *more, options=config))
     assert json.loads(run("check", "lead1@example.org", "--json").out)["mailable"]
+
+
+REFUSED = unknown(1, "Recipient refuses mail from you").replace("5.0.0", "5.7.1")
+
+
+def test_who_is_hard_for_a_refusal_is_to_be_asked_and_reinstated_by_the_answer(run: Run) -> None:
+    Path("leads.csv").write_text(f"LEAD ID,EMAIL\n1,{LEAD}\n")
+    Path("c.toml").write_text('[policy]\nprofile = "rfc5321"\n')
+    config = ("--config", "c.toml")
+    replayed(run, REFUSED, options=("--leads", "leads.csv", *config))
+    (item,) = run("reverify", "list", "--json", *config).lines
+    assert (item["address"], item["payload"]["category"]) == (LEAD, "policy")
+    assert "1 address to verify" in run("reverify", "list", *config).out
+    done = run("reverify", "confirm", "LEAD@example.org", *MINE, *config)
+    assert "may be mailed" in done.out
+    assert mailable(run)
+    assert run("reverify", "list", "--json", *config).lines == []
+    ledger = open_ledger(Path("bouncesink.db"))
+    (action,) = ledger.list_actions(ActionKind.REVERIFY)
+    ledger.close()
+    assert (action.state, action.actor) == (ActionState.DONE, "one")
+    again = run("reverify", "confirm", LEAD, *MINE, *config)
+    assert (again.code, "nothing to reinstate" in again.err) == (2, True)
+
+
+def test_only_chosen_categories_are_to_be_asked(run: Run) -> None:
+    Path("leads.csv").write_text(f"LEAD ID,EMAIL\n1,{LEAD}\n")
+    Path("c.toml").write_text('[policy]\nprofile = "rfc5321"\nreverify = []\n')
+    replayed(run, REFUSED, options=("--leads", "leads.csv", "--config", "c.toml"))
+    assert run("reverify", "list", "--json").lines == []
+    Path("c.toml").write_text('[policy]\nreverify = ["user_unknow"]\n')
+    wrong = run("reverify", "list", "--config", "c.toml")
+    assert (wrong.code, "did you mean user_unknown?" in wrong.err) == (2, True)
+
+
+def test_a_refusal_that_a_person_confirms_is_to_be_asked_too(run: Run) -> None:
+    Path("leads.csv").write_text(f"LEAD ID,EMAIL\n1,{LEAD}\n")
+    (item,) = replayed(run, REFUSED, options=("--leads", "leads.csv"))
+    assert run("reverify", "list", "--json").lines == []
+    run("review", "confirm", item["key"], *MINE)
+    assert len(run("reverify", "list", "--json").lines) == 1

@@ -21,6 +21,7 @@ _COMMANDS = {
     "rebuild": "rebuild",
     "replay": "replay",
     "report-bounces": "report",
+    "reverify": "reverify",
     "review": "review",
     "rules": "rules",
     "sends": "sends",

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bouncesink.address import normalise
 from bouncesink.config import Config, LedgerConfig, LogConfig, load
+from bouncesink.errors import InputError
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine import Engine
@@ -41,6 +43,14 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def an_address(given: str) -> str:
+    """Normalise an address that a person typed. Raises InputError."""
+    address = normalise(given)
+    if address is None:
+        raise InputError(f"{given!r} is not an e-mail address")
+    return address
 
 
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bouncesink.address import normalise
 from bouncesink.cli.options import (
     act_options,
+    an_address,
     config_options,
     json_option,
     open_engine,
@@ -18,7 +18,7 @@ from bouncesink.cli.shape import action_as_json, event_as_json
 from bouncesink.cli.show import event_lines, plural, safe, table, when
 from bouncesink.config import Config
 from bouncesink.errors import InputError
-from bouncesink.model import OPEN, Action, ActionKind, Category, Event, Severity
+from bouncesink.model import OPEN, Action, ActionKind, Category, Contact, Event, Severity
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.ledger import Ledger
@@ -94,9 +94,7 @@ def confirm(  # noqa: PLR0917 - click passes them by name
     """
     from bouncesink.engine.review import Decision, confirm, find
 
-    wanted = None if address is None else normalise(address)
-    if address is not None and wanted is None:
-        raise InputError(f"{address!r} is not an e-mail address")
+    wanted = None if address is None else an_address(address)
     with open_engine(config) as engine:
         action = find(engine.ledger, key)
         decision = Decision(actor, reason)
@@ -131,15 +129,10 @@ def reinstate(address: str, reason: str, actor: str, config: Config) -> None:
     """Let ADDRESS be mailed again: takes HARD and the strikes away, and keeps the history."""
     from bouncesink.engine.review import Decision, reinstate
 
-    wanted = normalise(address)
-    if wanted is None:
-        raise InputError(f"{address!r} is not an e-mail address")
     with open_engine(config) as engine:
-        reinstate(engine, wanted, Decision(actor, reason))
-        contact = engine.ledger.contacts([wanted])[wanted]
-    left = ", ".join(sorted(contact.suppressed))
-    said = f"still must not be mailed ({left})" if left else "may be mailed"
-    click.echo(f"Reinstated: {safe(wanted)} {said}.")
+        act = reinstate(engine, an_address(address), Decision(actor, reason))
+        contact = engine.ledger.contacts([act.address])[act.address]
+    say_reinstated(contact)
 
 
 @command.command("suggest-rule")
@@ -176,6 +169,12 @@ def suggest_rule(key: str, category: str | None, config: Config) -> None:
     click.echo(
         suggest(_said(event), meant, f"our own: {by}, event {event.id[:_EVENT_ID]}"), nl=False
     )
+
+
+def say_reinstated(contact: Contact) -> None:
+    left = ", ".join(sorted(contact.suppressed))
+    said = f"still must not be mailed ({left})" if left else "may be mailed"
+    click.echo(f"Reinstated: {safe(contact.address)} {said}.")
 
 
 def _said(event: Event) -> str:

@@ -13,6 +13,7 @@ import click
 from bouncesink.address import normalise
 from bouncesink.cli.options import (
     act_options,
+    an_address,
     config_options,
     json_option,
     open_engine,
@@ -23,7 +24,7 @@ from bouncesink.cli.refusals import Refusals, given_rows
 from bouncesink.cli.shape import contact_as_json, time_as_json
 from bouncesink.cli.show import plural, safe, table, when
 from bouncesink.config import Config
-from bouncesink.errors import ConfigError, InputError
+from bouncesink.errors import ConfigError
 from bouncesink.model import Act, Contact, Reason
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
@@ -208,13 +209,7 @@ def _entries(path: Path, reason: str, refusals: Refusals) -> Iterator[tuple[str,
 
 
 def _normalised(addresses: Sequence[str]) -> list[str]:
-    found = {}
-    for given in addresses:
-        address = normalise(given)
-        if address is None:
-            raise InputError(f"{given!r} is not an e-mail address")
-        found[address] = True
-    return list(found)
+    return list(dict.fromkeys(map(an_address, addresses)))
 
 
 def _suppressed(ledger: "Ledger", reason: str | None) -> Iterator[Contact]:

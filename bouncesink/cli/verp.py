@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import click
 
 from bouncesink.address import normalise
-from bouncesink.cli.options import config_options, json_option, print_json
+from bouncesink.cli.options import an_address, config_options, json_option, print_json
 from bouncesink.cli.show import safe
 from bouncesink.config import Config
 from bouncesink.errors import ConfigError, InputError
@@ -65,12 +65,8 @@ def verify(recipient: str, address: str, config: Config, *, as_json: bool) -> in
     """
     from bouncesink.verp import Check, token_of, verify
 
-    if normalise(address) is None:
-        raise InputError(f"{address!r} is not an e-mail address")
-    token = token_of(recipient)
-    check = token and verify(
-        token, address, _keys(config), _today(), config.trust.verp_max_age_days
-    )
+    wanted, token = an_address(address), token_of(recipient)
+    check = token and verify(token, wanted, _keys(config), _today(), config.trust.verp_max_age_days)
     words = {
         Check.VALID: f"we mailed {address}",
         Check.OTHER_ADDRESS: f"signed by us, but not for {address}",

@@ -125,6 +125,15 @@ def reinstate(engine: Engine, address: str, decision: Decision) -> Event:
         return engine.act(Act.REINSTATE, address, decision.actor, decision.reason)
 
 
+def reverify(engine: Engine, address: str, decision: Decision) -> Event:
+    """Reinstate an address whose person answered; ends what asked to verify it, if that is open."""
+    with engine.ledger.transaction():
+        for action in engine.ledger.open_actions([address]):
+            if action.kind is ActionKind.REVERIFY:
+                _close(engine, action, "confirmed", decision)
+        return reinstate(engine, address, decision)
+
+
 def behind(ledger: Ledger, config: Config, action: Action) -> list[Event]:
     """Give the events that an item stands for and that nobody has decided about yet."""
     if action.event_id is not None and action.address is not None:

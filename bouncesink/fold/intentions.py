@@ -76,7 +76,7 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
     actions: list[Action] = []
     if contact.bounce_type is Severity.HARD and (leads or unknown_too):
         generation = contact.reinstated + _let_off(ordered, policy, require)
-        actions += _for_hard(contact, leads, ordered, generation, now)
+        actions += _for_hard(contact, leads, ordered, generation, policy, now)
     ruled = rulings(ordered)
     for why, some in waiting(ordered, policy, require).items():
         if len(some) > FLOOD:
@@ -121,11 +121,12 @@ def _let_off(ordered: Sequence[Event], policy: Policy, require: TrustLevel | Non
     return count
 
 
-def _for_hard(
+def _for_hard(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all are inputs
     contact: Contact,
     leads: Sequence[Lead],
     ordered: Sequence[Event],
     generation: int,
+    policy: Policy,
     now: datetime,
 ) -> list[Action]:
     by_id = {lead.id: lead for lead in sorted(leads, key=lambda each: each.id)}
@@ -157,6 +158,9 @@ def _for_hard(
         ),
         action(ActionKind.SMARTLEAD_REMOVAL, first, contact.address),
     ]
+    if cause is not None and cause.verdict and cause.verdict.category in policy.reverify:
+        category = cause.verdict.category.value
+        actions.append(action(ActionKind.REVERIFY, first, contact.address, category=category))
     for lead_id in by_id:
         each = f"{contact.address}:{lead_id}"
         actions.append(action(ActionKind.POSTCARD, lead_id, each))
