@@ -54,13 +54,17 @@ class SmartLead:
         found = self._find(action)
         if not isinstance(found, _Found):
             return found
+        refused = False
         for campaign in found.campaigns:
             path = f"/campaigns/{campaign}/leads/{found.lead}"
             if not may(action, self._rest.shown("DELETE", path)):
-                return None
+                refused = True
+                continue  # in a dry run, the others are to be shown, too
             answer = self._rest.call("DELETE", path)
             if answer.status not in (200, 204, 404):
                 return self._refusal(answer)
+        if refused:
+            return None
         if not found.campaigns:
             return Done(f"lead {found.lead} is in no campaign")
         return Done(f"lead {found.lead} removed from {', '.join(found.campaigns)}")
