@@ -145,11 +145,15 @@ class Postfix:
         """The ids that the sink has answered for, each as often as it did."""
         return DELIVERED.findall(self.log())
 
-    def empty(self) -> bool:
+    def left(self) -> list[str]:
+        """Name the mails in the queue. A file that is not executable yet is not mail: cleanup(8)."""
         folders = ("maildrop", "incoming", "active", "deferred")
-        return not any(
-            found.is_file() for name in folders for found in self.folder.glob(f"queue/{name}/**/*")
-        )
+        return [
+            f"{name}/{found.name}"
+            for name in folders
+            for found in self.folder.glob(f"queue/{name}/**/*")
+            if found.is_file() and found.stat().st_mode & 0o100
+        ]
 
 
 def lead(number: int) -> str:

@@ -77,10 +77,11 @@ def serving(folder: Path, listen: str, ledger: Path | None = None) -> Iterator[S
 
 def check_that_each_counts_once(service: Service, mta: Postfix, count: int) -> None:
     try:
-        wait_until(mta.empty, 60, "mail is left in the queue")
+        wait_until(lambda: len(set(mta.acknowledged())) >= count, 90, "not all were acknowledged")
+        wait_until(lambda: not mta.left(), 60, "mail is left in the queue")
         wait_until(service.drained, 60, "arrivals are left")
     finally:
-        print(mta.log()[-5000:], service.log()[-5000:], sep="\n\n")  # shown if it fails
+        print(mta.left(), mta.log()[-5000:], service.log()[-5000:], sep="\n\n")  # if it fails
     acknowledged = set(mta.acknowledged())
     stored = {str(each) for (each,) in service.ask("SELECT id FROM arrivals")}
     assert len(acknowledged) == count
