@@ -63,7 +63,8 @@ class Policy:
     `suppress_domains` blocks all addresses of a domain that turned out not to exist.
     `requalify_days` after it was suppressed by hand, `suppress requalify` lets an address go; 0 is
     never. An address that is HARD for one of the categories in `reverify` is to be asked by another
-    way: they say more of the sender than of the address.
+    way: they say more of the sender than of the address. So is one that shows a sign of life (an
+    automatic reply, a receipt) `reverify_after_days` or more after it became HARD; 0 is never.
     """
 
     profile: Profile = "careful"
@@ -72,6 +73,7 @@ class Policy:
     suppress_domains: bool = False
     requalify_days: int = 0
     reverify: tuple[str, ...] = (Category.POLICY, Category.RECIPIENT_RESTRICTED)
+    reverify_after_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,8 +385,9 @@ def _check(config: Config, reader: _Reader) -> None:
 
 
 def _check_policy(policy: Policy, reader: _Reader) -> None:
-    if policy.requalify_days < 0:
-        raise reader.error(("policy", "requalify_days"), "days are wanted, or 0 for never")
+    for name in ("requalify_days", "reverify_after_days"):
+        if getattr(policy, name) < 0:
+            raise reader.error(("policy", name), "days are wanted, or 0 for never")
     for name in policy.reverify:
         if name not in list(Category):
             near = difflib.get_close_matches(name, Category, 1)

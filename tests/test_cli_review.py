@@ -340,3 +340,15 @@ def test_a_refusal_that_a_person_confirms_is_to_be_asked_too(run: Run) -> None:
     assert run("reverify", "list", "--json").lines == []
     run("review", "confirm", item["key"], *MINE)
     assert len(run("reverify", "list", "--json").lines) == 1
+
+
+def test_what_can_be_read_by_now_waits_no_longer(run: Run) -> None:
+    Path("c.toml").write_text("[parse]\ntime_limit = 0.000001\n")
+    (item,) = replayed(run, hard(), options=("--config", "c.toml"))
+    assert "time limit" in item["payload"]["note"]
+    assert mailable(run)
+    assert run("rebuild", "--apply").code == 0
+    assert not mailable(run)
+    assert reviews(run) == []
+    late = run("review", "dismiss", item["key"], *MINE)
+    assert (late.code, "waits no longer" in late.err) == (1, True)

@@ -202,6 +202,40 @@ def test_a_flood_of_doubtful_events_is_one_review_item_and_one_alert(count):
     assert only(actions, ActionKind.REVIEW).payload["count"] == str(count)
 
 
+def life(kind, day, trust=TrustLevel.PROVEN):
+    moment = DAY0 + timedelta(days=day)
+    sign = replace(bounce(f"life-{kind}-{day}", trust=trust), kind=kind, verdict=None)
+    return replace(sign, occurred_at=moment, recorded_at=moment)
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTO_REPLY, Kind.DELIVERED, Kind.DISPOSITION])
+def test_a_sign_of_life_long_after_it_became_hard_asks_to_verify(kind):
+    (asked,) = [a for a in called_for(bounce("b"), life(kind, 30)) if a.kind == "reverify"]
+    assert (asked.address, asked.lead_id, asked.payload["sign"]) == (ADDRESS, "L-1", kind)
+    never = Policy(reverify_after_days=0)
+    for events, policy in (
+        ([bounce("b"), life(kind, 29)], POLICY),
+        ([bounce("b"), life(kind, 99, TrustLevel.DOUBTFUL)], POLICY),
+        ([bounce("b"), life(kind, 99)], never),
+        ([bounce("b"), life(kind, 99), act(Act.REINSTATE, 100)], POLICY),
+        ([life(kind, 99)], POLICY),
+        ([bounce("b"), life(Kind.DELAYED, 99)], POLICY),
+    ):
+        assert "reverify" not in kinds(called_for(*events, policy=policy))
+
+
+def test_a_message_that_both_failed_and_was_delivered_is_for_a_person():
+    failed = bounce("b")
+    delivered = replace(life(Kind.DELIVERED, 0), message_id=failed.message_id)
+    (review,) = [a for a in called_for(failed, delivered) if a.kind == "review"]
+    assert (review.event_id, review.payload["why"]) == ("b", "conflicting")
+    assert "review" not in kinds(called_for(failed, delivered, act(Act.CONFIRM, 1, "b")))
+    assert called_for(failed, delivered, act(Act.DISMISS, 1, "b")) == ()
+    assert "review" not in kinds(called_for(failed, replace(delivered, message_id="<x@y.test>")))
+    forged = replace(delivered, trust=Trust(TrustLevel.DOUBTFUL))
+    assert "review" not in kinds(called_for(failed, forged))
+
+
 def test_a_flood_hides_nothing_else():
     actions = called_for(*doubtful(50), bounce("u", Category.UNKNOWN), bounce("h"))
     assert kinds(actions).count("review") == 2

@@ -190,7 +190,9 @@ class Engine:
                     for arrival_id in part:
                         self.ledger.replace_events(arrival_id, revised[arrival_id])
             for rows in _parts(settlements, BATCH):
-                self.ledger.settle(rows)
+                with self.ledger.transaction():
+                    self.ledger.settle(rows)
+                    self._review_arrivals(rows)
             self.redecide(sorted(touched))
         return changes
 
@@ -254,12 +256,7 @@ class Engine:
             settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
         ]
         self.ledger.settle(settlements)
-        reviews = [
-            _review(settlement, self.clock())
-            for settlement in settlements
-            if settlement.state is ArrivalState.REVIEW
-        ]
-        done.actions += self._start(reviews)
+        done.actions += self._review_arrivals(settlements)
         done.actions += self._refold(touched)
         done.events += sum(map(len, fresh))
         return list(map(Outcome, batch, readings, settlements, fresh))
@@ -315,6 +312,14 @@ class Engine:
                 self.clock(),
             )
         ]
+
+    def _review_arrivals(self, settlements: Sequence[Settlement]) -> int:
+        """Ask for what a person must read, and no more for what can be read by now."""
+        reviews = [_review(settlement, self.clock()) for settlement in settlements]
+        wanted = [s.state is ArrivalState.REVIEW for s in settlements]
+        done = [r.key for r, is_wanted in zip(reviews, wanted, strict=True) if not is_wanted]
+        self.ledger.cancel_actions(done, "overtaken: it can be read by now")
+        return self._start(list(compress(reviews, wanted)))
 
     def _start(self, actions: Sequence[Action]) -> int:
         """Store intentions, a flood of reviews as one; return how many were new."""

@@ -11,7 +11,7 @@ each address; a postcard and an advisory concern a row of the sheet, so there is
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bouncesink.config import Policy
 from bouncesink.fold.judgement import (
@@ -23,6 +23,7 @@ from bouncesink.fold.judgement import (
     reply_class,
     rulings,
     trusted,
+    when,
 )
 from bouncesink.model import (
     Act,
@@ -32,6 +33,7 @@ from bouncesink.model import (
     Contact,
     DsnAction,
     Event,
+    Kind,
     Lead,
     Severity,
     TrustLevel,
@@ -47,6 +49,7 @@ OPEN_REVIEWS = 2000
 """Beyond so many, so are all new ones. Far apart: else whoever forges bounces hides real ones."""
 
 _EXCERPT = 300
+_ALIVE = frozenset({Kind.DELIVERED, Kind.DISPOSITION, Kind.AUTO_REPLY, Kind.CHALLENGE})
 _FIRST = frozenset(
     {
         Category.REPUTATION,
@@ -76,7 +79,8 @@ def decide(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all
     actions: list[Action] = []
     if contact.bounce_type is Severity.HARD and (leads or unknown_too):
         generation = contact.reinstated + _let_off(ordered, policy, require)
-        actions += _for_hard(contact, leads, ordered, generation, policy, now)
+        actions += _for_hard(contact, leads, ordered, generation, now)
+        actions += _to_verify(contact, leads, ordered, generation, policy, require, now)
     ruled = rulings(ordered)
     for why, some in waiting(ordered, policy, require).items():
         if len(some) > FLOOD:
@@ -121,12 +125,11 @@ def _let_off(ordered: Sequence[Event], policy: Policy, require: TrustLevel | Non
     return count
 
 
-def _for_hard(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all are inputs
+def _for_hard(
     contact: Contact,
     leads: Sequence[Lead],
     ordered: Sequence[Event],
     generation: int,
-    policy: Policy,
     now: datetime,
 ) -> list[Action]:
     by_id = {lead.id: lead for lead in sorted(leads, key=lambda each: each.id)}
@@ -158,14 +161,49 @@ def _for_hard(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: 
         ),
         action(ActionKind.SMARTLEAD_REMOVAL, first, contact.address),
     ]
-    if cause is not None and cause.verdict and cause.verdict.category in policy.reverify:
-        category = cause.verdict.category.value
-        actions.append(action(ActionKind.REVERIFY, first, contact.address, category=category))
     for lead_id in by_id:
         each = f"{contact.address}:{lead_id}"
         actions.append(action(ActionKind.POSTCARD, lead_id, each))
         actions.append(action(ActionKind.ADVISORY, lead_id, each, advisory="kg_pending"))
     return actions
+
+
+def _to_verify(  # noqa: PLR0913, PLR0917 - the state, its makings and the time: all are inputs
+    contact: Contact,
+    leads: Sequence[Lead],
+    ordered: Sequence[Event],
+    generation: int,
+    policy: Policy,
+    require: TrustLevel | None,
+    now: datetime,
+) -> list[Action]:
+    """Ask by another way: for a refusal that says more of us, or when there are signs of life."""
+    since = contact.hard_since or now
+    cause = next((event for event in ordered if event.id == contact.hard_event), None)
+    category = cause.verdict.category if cause is not None and cause.verdict else None
+    patience = timedelta(days=policy.reverify_after_days)
+    alive = [
+        event.kind.value
+        for event in ordered
+        if patience
+        and event.kind in _ALIVE
+        and trusted(event, require)
+        and when(event) - since >= patience
+    ]
+    if category not in policy.reverify and not alive:
+        return []
+    payload = {"hard_since": since.date().isoformat(), "category": category or ""}
+    return [
+        Action(
+            key=f"{ActionKind.REVERIFY}:{contact.address}:{generation}",
+            kind=ActionKind.REVERIFY,
+            created_at=now,
+            address=contact.address,
+            lead_id=min((lead.id for lead in leads), default=None),
+            event_id=contact.hard_event,
+            payload=payload | ({"sign": alive[0]} if alive else {}),
+        )
+    ]
 
 
 def waiting(
@@ -174,9 +212,16 @@ def waiting(
     """Give the events of one address that wait for a person, by why."""
     ordered = in_order(events)
     ruled = rulings(ordered)
+    delivered = {
+        event.message_id
+        for event in ordered
+        if event.kind is Kind.DELIVERED and event.message_id and trusted(event, require)
+    }
     found: dict[str, list[Event]] = {}
     for event in ordered:
         why = None if isinstance(event.kind, Act) else _why(event, policy, require)
+        if why is None and event.message_id in delivered and _is_hard(event, policy, require):
+            why = "conflicting"
         if why is not None and not ruled.settles(event, why):
             found.setdefault(why, []).append(event)
     return found
@@ -196,7 +241,7 @@ def _review(event: Event, why: str, now: datetime) -> Action:
 
 
 def _why(event: Event, policy: Policy, require: TrustLevel | None) -> str | None:
-    """Tell why an event needs a person: `unknown`, `doubtful` or `blocked`; None if it does not."""
+    """Tell why an event by itself needs a person: `unknown`, `doubtful`, `blocked`, or None."""
     severity = effective(event, policy)
     gate = gate_reason(event) is not None
     if severity is Severity.NONE and not gate:
@@ -209,6 +254,10 @@ def _why(event: Event, policy: Policy, require: TrustLevel | None) -> str | None
     if severity is Severity.UNKNOWN:
         return "unknown"
     return "blocked" if blocked else None
+
+
+def _is_hard(event: Event, policy: Policy, require: TrustLevel | None) -> bool:
+    return counted_as(event, policy, require) is Severity.HARD
 
 
 def _is_final(event: Event) -> bool:
