@@ -17,6 +17,7 @@ _COMMANDS = {
     "ingest": "ingest",
     "init": "init",
     "parse": "parse",
+    "postcards": "postcards",
     "queue": "queue",
     "rebuild": "rebuild",
     "replay": "replay",
