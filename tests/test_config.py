@@ -76,7 +76,7 @@ def test_the_example_is_valid_and_tells_the_defaults() -> None:
     )
     as_it_is = parse(text, PATH)
     assert as_it_is.lmtp.recipients == ("bounces@example.com",)
-    of_files = r'(?m)^(rules|token_file|key_file|secret_file) = "[\w.]+"$'
+    of_files = r'(?m)^(rules|\w+_file) = "[\w.]+"$'
     all_keys = parse(re.sub(of_files, "", uncommented), PATH)
     assert len(all_keys.mailboxes) == 1
     sections = "ledger lmtp policy trust sheet sheets leads hubspot smartlead postcards webhooks"
