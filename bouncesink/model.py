@@ -233,6 +233,10 @@ class Original:
     null_sender: bool = False
 
 
+FORWARDED_INLINE = "forwarded inline"
+"""The damage of a notification of which a person's forward left only the text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What one arrival is, with a report for each recipient it speaks of.

@@ -35,7 +35,7 @@ from typing import Self
 from bouncesink import verp
 from bouncesink.address import normalise
 from bouncesink.config import Config
-from bouncesink.model import Notice, Report, Trust, TrustLevel
+from bouncesink.model import FORWARDED_INLINE, Notice, Report, Trust, TrustLevel
 
 SKEW = timedelta(days=1)
 """Clocks of other servers are wrong by hours, and their dates may lack a time zone."""
@@ -106,11 +106,12 @@ _Signal = tuple[_Side, str]
 
 def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: Knowledge) -> Trust:
     """Weigh what speaks for a bounce. Without a report it is about who sent the notice."""
-    if knowledge.is_empty:
+    if knowledge.is_empty and FORWARDED_INLINE not in notice.damage:
         return Trust(TrustLevel.UNCHECKED, ("nothing configured to compare with",))
     address = _subject(notice, report)
     signals = [
         *([(_Side.PROOF, "came by a way that vouches for it")] if knowledge.vouched else []),
+        *_form(notice),
         *_return_path(address, (envelope_to, *notice.via[:_MOST_HOPS]), knowledge),
         *_message_id(notice, address, knowledge),
         *_dkim(notice, address, knowledge),
@@ -128,6 +129,11 @@ def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: K
     else:
         level = TrustLevel.DOUBTFUL
     return Trust(level, tuple(words for _, words in signals))
+
+
+def _form(notice: Notice) -> Iterator[_Signal]:
+    if FORWARDED_INLINE in notice.damage:
+        yield _Side.DOUBT, "forwarded inline by a person, only its text is left"
 
 
 def _subject(notice: Notice, report: Report | None) -> str:

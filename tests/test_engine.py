@@ -104,6 +104,31 @@ def test_the_same_notification_by_a_better_way_raises_its_trust(
     assert {action.state for action in ledger.list_actions()} == {ActionState.CANCELLED}
 
 
+def test_a_bounce_that_a_person_forwarded_inline_goes_to_review(
+    ledger: Ledger, pool: ReaderPool
+) -> None:
+    inline = (
+        "From: colleague@example.com\nTo: bounces@example.com\nSubject: Fwd: failure\n"
+        "Message-ID: <forward@example.com>\n\nlook at this\n\n"
+        "---------- Forwarded message ---------\n"
+        "From: Mail Delivery System <MAILER-DAEMON@mx.example.net>\n"
+        "Date: Mon, 2 Mar 2026\nSubject: Undelivered Mail Returned to Sender\n"
+        "To: <outreach@example.com>\n\n"
+        "This is the mail system at host mx.example.net.\n\n"
+        "I'm sorry to have to inform you that your message could not\n"
+        "be delivered to one or more recipients. It's attached below.\n\n"
+        "<lead@example.org>: host mx.example.org[192.0.2.1] said: 550 5.1.1\n"
+        "    <lead@example.org>: User unknown (in reply to RCPT TO command)\n"
+    )
+    ledger.append([arrival(inline)])
+    Engine(ledger, CONFIG).drain(pool)
+    (event,) = ledger.events_of(["lead@example.org"])["lead@example.org"]
+    assert event.verdict
+    assert event.verdict.severity is Severity.HARD
+    assert ledger.contacts(["lead@example.org"])["lead@example.org"].mailable
+    assert [action.kind for action in ledger.list_actions()] == [ActionKind.REVIEW]
+
+
 def test_an_events_file_is_the_operators_word(ledger: Ledger, pool: ReaderPool) -> None:
     config = replace(CONFIG, mailboxes=(MailboxConfig("outreach@example.com"),))
     entry = b'{"code":"550 5.1.1","date":"2026-03-01","email":"lead@example.org"}'

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bouncesink.address import normalise
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Settlement
-from bouncesink.model import Arrival, DsnAction, Event, Kind, Lead, Report, Send, Verdict
+from bouncesink.model import Arrival, DsnAction, Event, Kind, Lead, Original, Report, Send, Verdict
 from bouncesink.reader import Reading
 from bouncesink.trust import Knowledge, assess
 
@@ -23,6 +23,9 @@ _FROM_THE_ADDRESS = {Kind.AUTO_REPLY, Kind.CHALLENGE, Kind.DISPOSITION, Kind.UNS
 
 _MUST_NAME = {Kind.FEEDBACK, Kind.UNSUBSCRIBE, *_KIND_OF.values()}
 """Kinds that mean something for an address, and nothing if we cannot tell which."""
+
+
+_OF_ONE_MESSAGE = {"list-unsubscribe", "verp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,15 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
         message_id=original.message_id,
         sender=original.from_,
         subject=original.subject,
-        campaign=next(iter(original.campaign.values()), send.campaign if send else None),
+        campaign=_campaign(original) or (send.campaign if send else None),
         lead_id=leads[0].id if leads else None,
     )
+
+
+def _campaign(original: Original) -> str | None:
+    """Name the campaign: the first header that is one, not those that name a single message."""
+    names = (name for name in original.campaign if name not in _OF_ONE_MESSAGE)
+    return next((original.campaign[name] for name in names), None)
 
 
 def _bare(from_: str | None) -> str:

@@ -8,6 +8,7 @@ delivery-status part is lost then). A bounce that returns a bounce is no copy: i
 import re
 from dataclasses import dataclass
 
+from bouncesink.model import FORWARDED_INLINE
 from bouncesink.parse.charset import clean
 from bouncesink.parse.message import Message, header_section
 from bouncesink.parse.mime import Headers, Part, parse_text
@@ -118,7 +119,6 @@ _FIELD_NAMES = {
         ("date", "sent", "datum", "gesendet", "envoyé", "fecha", "enviado", "data", "日付"), "Date"
     ),
 }
-INLINE = "forwarded inline"
 
 
 def _inline(message: Message, damage: list[str]) -> Message | None:
@@ -128,7 +128,7 @@ def _inline(message: Message, damage: list[str]) -> Message | None:
         fields, body = _quoted_mail(text[marker.end() :])
         headers = Headers(fields)
         if "from" in headers and is_notification(headers):
-            damage.append(INLINE)
+            damage.append(FORWARDED_INLINE)
             part = Part("text/plain", {"charset": "utf-8"}, headers, _octets(body))
             return Message(part)
     return None
