@@ -213,3 +213,22 @@ def test_mistakes_end_in_one_clear_line(run: Run, args: list[str], message: str)
     many(2)
     result = run("queue", *args)
     assert (result.code, message in result.err) == (2, True), result.err
+
+
+def test_doctor_looks_for_the_secrets(run: Run) -> None:
+    Path("c.toml").write_text(
+        '[lmtp]\nrecipients = ["bounces@example.com"]\nlisten = "unix:s"\n'
+        '[hubspot]\ntoken_file = "token"\n[smartlead]\nkey_file = "key"\n'
+        '[webhooks]\nurls = ["https://hooks.example.com/"]\nsecret_file = "secret"\n'
+    )
+    Path("key").write_text("a-key\n")
+    Path("secret").write_text("short")
+    lines = run("doctor", "--config", "c.toml", "--json").lines
+    found = {line["what"]: (line["state"], line["message"]) for line in lines}
+    assert found["hubspot"][0] == "fail"
+    assert "token: the secret cannot be read" in found["hubspot"][1]
+    assert found["smartlead"] == (
+        "ok",
+        "its secret can be read (dry_run: only shows what it would do)",
+    )
+    assert found["webhook"][0] == "fail"

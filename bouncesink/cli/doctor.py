@@ -117,10 +117,25 @@ def _sheet(config: Config) -> Iterator[Finding]:
     yield Finding("sheet", "ok", f"{sheet.name} has {plural(len(reading.rows), 'row')}")
 
 
+def _queues(config: Config) -> Iterator[Finding]:
+    from bouncesink.engine import utcnow
+    from bouncesink.outbox.sinks import only_shows, open_sinks
+
+    for sink in open_sinks(config, utcnow):
+        try:
+            sink.check()
+        except BouncesinkError as error:
+            yield Finding(sink.name, "fail", str(error))
+            continue
+        dry = " (dry_run: only shows what it would do)" if only_shows(config, sink) else ""
+        yield Finding(sink.name, "ok", f"its secret can be read{dry}")
+
+
 _CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _ledger,
     _recipients,
     _listen,
     _rules,
     _sheet,
+    _queues,
 )

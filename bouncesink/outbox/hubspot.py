@@ -61,11 +61,14 @@ class HubSpot:
     def __init__(self, config: HubSpotConfig) -> None:
         assert config.token_file is not None, "without a token there is no API"
         self._file = config.token_file
-        secret = Secret(self._file, header="Bearer")
+        self._secret = Secret(self._file, header="Bearer")
         base = config.base_url.rstrip("/")
-        self._rest = Rest(base, "HubSpot", secret, buckets((_BURST, _RATE)))
+        self._rest = Rest(base, "HubSpot", self._secret, buckets((_BURST, _RATE)))
         auto = config.approve == "auto"
         self.takes = (ActionState.APPROVED, *((ActionState.PENDING,) if auto else ()))
+
+    def check(self) -> None:
+        self._secret.read()
 
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
         contacts: dict[str, _Contact] = {}

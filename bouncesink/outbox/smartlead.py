@@ -40,9 +40,12 @@ class SmartLead:
     def __init__(self, config: SmartLeadConfig) -> None:
         assert config.key_file is not None, "without a key there is no API"
         self._file = config.key_file
-        secret = Secret(self._file, parameter="api_key")
+        self._secret = Secret(self._file, parameter="api_key")
         base = config.base_url.rstrip("/")
-        self._rest = Rest(base, "SmartLead", secret, buckets(*_LIMITS))
+        self._rest = Rest(base, "SmartLead", self._secret, buckets(*_LIMITS))
+
+    def check(self) -> None:
+        self._secret.read()
 
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
         for action in actions:

@@ -42,6 +42,9 @@ class Webhooks:
             for url in config.urls
         }
 
+    def check(self) -> None:
+        self._secret()
+
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
         secret = self._secret()
         for action in actions:

@@ -59,6 +59,9 @@ class QueueSink(Protocol):
     @property
     def batch(self) -> int: ...
 
+    def check(self) -> None:
+        """Raise BouncesinkError when its secret is not to be had; nobody is asked."""
+
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
         """Carry out actions, and give what came of each; of what `may` refused, nothing.
 
