@@ -16,6 +16,7 @@ from bouncesink.errors import InputError
 MAX_LINE = 1_000_000
 """Characters of one line."""
 MAX_ARRAY = 200_000_000
+MAX_FIELD = 100_000
 """Characters of a JSON array, which is read at once."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -120,6 +121,7 @@ def _csv(first: str, lines: Iterator[str], wanted: Collection[str]) -> Iterator[
             f"the first line must name the columns, {', '.join(wanted)} among them; "
             "or let each line be a JSON object"
         )
+    # csv has a limit of its own, but it belongs to the process: anyone may have changed it.
     reader = csv.reader(lines, delimiter=delimiter)
     while True:
         try:
@@ -129,7 +131,9 @@ def _csv(first: str, lines: Iterator[str], wanted: Collection[str]) -> Iterator[
             continue
         if cells is None:
             return
-        if any(cells):
+        if any(len(cell) > MAX_FIELD for cell in cells):
+            yield Row(reader.line_num + 1, problem=f"a field of over {MAX_FIELD:,} characters")
+        elif any(cells):
             bare = (c[1:] if c.startswith("'") and c[1:].startswith(FORMULA) else c for c in cells)
             values = dict(zip(header, (cell.strip() for cell in bare), strict=False))
             yield Row(reader.line_num + 1, values)
