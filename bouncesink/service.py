@@ -108,13 +108,7 @@ async def serve(config: Config) -> None:
             path=str(path),
             pending=ledger.totals().arrivals.get(ArrivalState.PENDING, 0),
         )
-    chores = {
-        "engine": Chore("engine", POLL, lambda chore: _drain(config, chore)),
-        "sheet": Chore("sheet", config.sheet.flush_every, _Flusher(config).step),
-    }
-    for sink in open_sinks(config, utcnow):
-        if not only_shows(config, sink):
-            chores[sink.name] = Chore(sink.name, POLL, partial(_work, config, sink))
+    chores = _chores(config)
     committer = Committer(lambda: open_ledger(path), on_commit=chores["engine"].wake)
     server = LmtpServer(config, committer.submit)
     patience = config.lmtp.shutdown_timeout
@@ -137,7 +131,27 @@ async def serve(config: Config) -> None:
     log.info("service.stopped")
 
 
-def _drain(config: Config, chore: Chore) -> None:
+def _chores(config: Config) -> dict[str, Chore]:
+    """Give every chore by its name; those that find something to be done wake the queues."""
+    queues = {
+        sink.name: Chore(sink.name, POLL, partial(_work, config, sink))
+        for sink in open_sinks(config, utcnow)
+        if not only_shows(config, sink)
+    }
+
+    def on_actions() -> None:
+        for queue in queues.values():
+            queue.wake()
+
+    flusher = _Flusher(config, on_actions)
+    return {
+        "engine": Chore("engine", POLL, partial(_drain, config, on_actions)),
+        "sheet": Chore("sheet", config.sheet.flush_every, flusher.step),
+        **queues,
+    }
+
+
+def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None:
     """Drain whenever woken, until told to stop; the pool and the ledger stay open meanwhile."""
     with (
         ReaderPool(config.parse, config.classify.rules) as pool,
@@ -145,8 +159,11 @@ def _drain(config: Config, chore: Chore) -> None:
     ):
         engine = Engine(ledger, config)
         while chore.goes_on():
-            if engine.drain_batch(pool) is None:
+            done = engine.drain_batch(pool)
+            if done is None:
                 chore.rest()
+            elif done.actions:
+                on_actions()
 
 
 def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
@@ -161,8 +178,9 @@ def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
 class _Flusher:
     """Brings leads in from the sheet, and the five columns out to it."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, on_actions: Callable[[], None]) -> None:
         self._config = config
+        self._on_actions = on_actions
         self._sheet: Sheet | None = None
         self._last: FlushResult | None = None
 
@@ -175,6 +193,8 @@ class _Flusher:
             last = self._last
             result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
         self._last = result
+        if result.addresses:
+            self._on_actions()
         if result.changes or result.repairs:
             log.info(
                 "sheet.flushed",
