@@ -17,7 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from bouncesink import __version__
 from bouncesink.config import read_secret
@@ -86,7 +86,7 @@ class Rest:
         # Not build_opener: that would also follow redirects, and open files and FTP.
         self._opener = urllib.request.OpenerDirector()
         for handler in (
-            urllib.request.ProxyHandler(),
+            urllib.request.ProxyHandler({} if _is_loopback(base_url) else None),
             urllib.request.HTTPHandler(),
             urllib.request.HTTPSHandler(),
             urllib.request.UnknownHandler(),
@@ -156,6 +156,11 @@ def buckets(
 ) -> list[TokenBucket]:
     """Make a bucket of each limit: how many at once, how many a second in the long run."""
     return [TokenBucket(burst, rate, clock, pause) for burst, rate in limits]
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether a URL is of this very machine, which no proxy can reach."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost")
 
 
 def _read(response: Any) -> bytes:
