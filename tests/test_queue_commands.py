@@ -79,6 +79,15 @@ def test_a_claim_holds_the_others_off(started: Run) -> None:
     assert states(started, "smartlead_removal") == ["done"]
 
 
+def test_a_proposal_is_claimed_only_when_it_is_approved(started: Run) -> None:
+    refused = started("queue", "claim", HUBSPOT)
+    assert (refused.code, "has to be approved first" in refused.err) == (1, True)
+    by_kind = ("queue", "claim", "--kind", "hubspot_proposal", "--count", "5")
+    assert "0 actions" in started(*by_kind).out
+    started("queue", "approve", HUBSPOT)
+    assert "1 action" in started(*by_kind).out
+
+
 def test_a_claim_can_be_given_back(started: Run) -> None:
     started("queue", "claim", REMOVAL, *ONE)
     assert "given back" in started("queue", "retry", REMOVAL, *TWO).out

@@ -79,6 +79,9 @@ def move(ledger: Ledger, action: Action, what: Move, by: By) -> None:
     with ledger.transaction():
         now = _now(ledger, action)
         of_another = now.state is ActionState.CLAIMED and now.actor != by.actor
+        early = now.state is ActionState.PENDING and now.state not in _claimable(now.kind)
+        if what is CLAIM and early:
+            raise AlreadyDecided(f"{now.key}: has to be approved first")
         if (of_another and what is not REJECT) or not _moved(ledger, now, what, by):
             raise AlreadyDecided(_standing(now))
 
@@ -100,7 +103,7 @@ def retry(ledger: Ledger, action: Action, by: By) -> str:
 def claim(ledger: Ledger, kind: ActionKind, count: int, by: By) -> list[Action]:
     """Claim at most `count` of a kind, by priority, then the oldest first."""
     with ledger.transaction():
-        found = ledger.list_actions(kind, CLAIM.states, count)
+        found = ledger.list_actions(kind, _claimable(kind), count)
         return [action for action in found if _moved(ledger, action, CLAIM, by)]
 
 
@@ -124,6 +127,11 @@ def retry_all(ledger: Ledger, kind: ActionKind, by: By) -> int:
     """Have all of a kind done again that failed; give how many."""
     found = ledger.list_actions(kind, ActionState.FAILED, _ALL)
     return _move_all(ledger, found, _RETRIES[ActionState.FAILED], by)
+
+
+def _claimable(kind: ActionKind) -> tuple[ActionState, ...]:
+    """Nothing is written to HubSpot that nobody has approved, by hand neither."""
+    return (ActionState.APPROVED,) if kind is ActionKind.HUBSPOT_PROPOSAL else CLAIM.states
 
 
 def _move_all(ledger: Ledger, found: Sequence[Action], what: Move, by: By) -> int:
