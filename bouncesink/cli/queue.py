@@ -327,7 +327,9 @@ def _say(action: Action, word: str) -> None:
 
 
 def _row(action: Action) -> Sequence[object]:
-    why = action.last_error if action.attempts or action.last_error else action.reason
+    payload = action.payload
+    about = f"HARD since {payload['hard_since']}" if "hard_since" in payload else payload.get("why")
+    why = action.last_error or action.reason or about
     since = (action.moved_at or action.created_at).strftime("%Y-%m-%d %H:%M")
     return safe(action.key, 100), action.state.value, since, safe(why, 60)
 
