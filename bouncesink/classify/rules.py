@@ -49,10 +49,6 @@ class Rule:
     recognizer: tuple[str, ...] = ()
     silent: bool = False
 
-    @property
-    def pattern(self) -> str:
-        return "|".join(f"(?:{part})" for part in self.text)
-
     def meets(self, facts: Facts) -> bool:
         """Say whether everything but the text matches."""
         return (
@@ -66,8 +62,8 @@ class Rule:
 
     def words(self, text: str) -> str:
         """Give the words of `text` that this rule is about."""
-        found = _compiled(self.pattern).search(text) if self.text else None
-        return str(found.group()) if found else ""
+        found = _compiled(self.text).search(_octets(text)) if self.text else None
+        return found.group().decode("utf-8", "replace") if found else ""
 
 
 class Rules:
@@ -102,7 +98,7 @@ class _Texts:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._wordless = [i for i, rule in enumerate(rules) if not rule.text]
-        self._patterns = {i: rule.pattern for i, rule in enumerate(rules) if rule.text}
+        self._patterns = {i: rule.text for i, rule in enumerate(rules) if rule.text}
         self._worded = list(self._patterns)
         self._set, self._canary = self._compile()
 
@@ -110,8 +106,8 @@ class _Texts:
         import re2
 
         together = re2.Set.SearchSet(options())
-        for pattern in self._patterns.values():
-            together.Add(pattern)
+        for patterns in self._patterns.values():
+            together.Add(_joined(patterns))
         # A set whose automaton runs out of memory over a text gives nothing at all, and no error:
         # this last pattern matches every text, so that its absence tells.
         canary = together.Add("(?s).")
@@ -125,14 +121,15 @@ class _Texts:
         """Give the indexes of the rules whose text matches or who have none, in order."""
         if not text:
             return self._wordless
-        found = self._set.Match(text) if self._set else None
+        found = self._set.Match(_octets(text)) if self._set else None
         if not found or self._canary not in found:
             return self._one_by_one(text)
         return sorted([*self._wordless, *(self._worded[i] for i in found if i != self._canary)])
 
     def _one_by_one(self, text: str) -> list[int]:
         """Do the same for more patterns than fit into one automaton: slower, and never less."""
-        worded = [i for i, pattern in self._patterns.items() if _compiled(pattern).search(text)]
+        octets = _octets(text)
+        worded = [i for i, parts in self._patterns.items() if _compiled(parts).search(octets)]
         return sorted([*self._wordless, *worded])
 
 
@@ -159,11 +156,20 @@ def options() -> Any:
     return chosen
 
 
+def _octets(text: str) -> bytes:
+    """Give what RE2 works on: of a str it would also count the characters, in Python."""
+    return text.encode("utf-8", "replace")
+
+
+def _joined(patterns: tuple[str, ...]) -> str:
+    return "|".join(f"(?:{part})" for part in patterns)
+
+
 @functools.lru_cache(maxsize=8192)
-def _compiled(pattern: str) -> Any:
+def _compiled(patterns: tuple[str, ...]) -> Any:
     import re2
 
-    return re2.compile(pattern, options())
+    return re2.compile(_joined(patterns), options())
 
 
 def _any_of(wanted: tuple[str, ...]) -> str:

@@ -24,7 +24,8 @@ def delivery_agent_words(notice: Notice) -> str:
     """Give what the last delivery agent said, if a relay's DSN fields around it say otherwise."""
     if len(notice.reports) != 1:
         return ""
-    found = _REJECTED.search(notice.text[:MAX_TEXT])
+    text = notice.text[:MAX_TEXT]
+    found = _REJECTED.search(text) if "automatically rejected:" in text else None
     return found[0] if found else ""
 
 
