@@ -222,7 +222,12 @@ class Hand:
 
 @pytest.mark.parametrize(
     ("chance", "leads", "flushes", "large"),
-    [(0.5, 1000, 50, False), (0.7, 100, 15, False), (0.4, 100, 15, True)],
+    [
+        # The size that we promise, which takes long: it goes with the real servers.
+        pytest.param(0.5, 1000, 50, False, marks=pytest.mark.e2e),
+        (0.7, 100, 15, False),
+        (0.4, 100, 15, True),
+    ],
 )
 def test_a_hand_that_moves_rows_between_requests_makes_no_cell_wrong(
     house, monkeypatch, chance, leads, flushes, large
