@@ -1,12 +1,28 @@
 """A queue and the one who works it, with a clock that goes when told to."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bouncesink.config import Config
+from bouncesink.engine import Engine
+from bouncesink.identity import event_id
 from bouncesink.ledger import open_ledger
-from bouncesink.model import Action, ActionKind, ActionState
+from bouncesink.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    Category,
+    DsnAction,
+    Event,
+    Kind,
+    Lead,
+    Report,
+    Trust,
+    TrustLevel,
+    Verdict,
+)
 from bouncesink.outbox.worker import QueueSink, Worker
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -56,3 +72,28 @@ def opened(folder: Path, kind: ActionKind) -> Iterator[Queue]:
         yield queue
     finally:
         queue.ledger.close()
+
+
+def bounce(
+    *addresses: str, leads: Mapping[str, str] | None = None, config: Config | None = None
+) -> None:
+    """Record a HARD bounce of each address as a notification would; `leads` are e-mails by id."""
+    config = config or Config()
+    with closing(open_ledger(config.ledger.path)) as ledger:
+        ledger.put_leads([Lead(id_, email, email.lower()) for id_, email in (leads or {}).items()])
+        Engine(ledger, config).record([_hard(address) for address in addresses])
+
+
+def _hard(address: str) -> Event:
+    return Event(
+        id=event_id("notice-1@mx.example.net", address, "failed"),
+        kind=Kind.FAILURE,
+        address=address,
+        occurred_at=NOW,
+        recorded_at=NOW,
+        source="file",
+        report=Report(address, DsnAction.FAILED, "rfc3464", status="5.1.1", reply_code=550),
+        verdict=Verdict(Category.USER_UNKNOWN, "smtp-5.1.1"),
+        trust=Trust(TrustLevel.PROVEN),
+        message_id="original-1@example.com",
+    )

@@ -4,14 +4,11 @@ from pathlib import Path
 
 import pytest
 from commands import Run
-from mails import hard
+from queue_support import bounce
+
+from bouncesink.config import load
 
 SHEET = "LEAD ID,EMAIL,NOTE\n1,lead@EXAMPLE.org,mine\n2,other@example.org,\n"
-
-
-def bounced(run: Run, *options: str) -> None:
-    Path("a.eml").write_text(hard())
-    assert run("replay", "a.eml", *options).code == 0
 
 
 def actions(run: Run) -> list[str]:
@@ -19,7 +16,7 @@ def actions(run: Run) -> list[str]:
 
 
 def test_flush_shows_first_and_then_does(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     Path("lead_details.csv").write_text(SHEET)
     shown = run("flush", "--dry-run")
     assert shown.code == 0
@@ -41,20 +38,20 @@ def test_flush_shows_first_and_then_does(run: Run) -> None:
 
 
 def test_flush_without_a_sheet_says_what_to_do(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     result = run("flush")
     assert (result.code, "there is no such sheet" in result.err) == (2, True)
 
 
 def test_a_sheet_in_trouble_ends_in_one_line(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     Path("lead_details.csv").write_text("LEAD ID,EMAIL,EMAIL\n1,a@example.org,b@example.org\n")
     result = run("flush")
     assert (result.code, "heads several columns" in result.err) == (4, True)
 
 
 def test_leads_without_a_sheet(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     assert actions(run) == []
     Path("crm.csv").write_text(SHEET)
     imported = run("leads", "import", "crm.csv")
@@ -70,7 +67,7 @@ def test_leads_without_a_sheet(run: Run) -> None:
 
 
 def test_another_address_of_a_lead_starts_fresh(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     Path("crm.csv").write_text(SHEET)
     run("leads", "import", "crm.csv")
     Path("crm.csv").write_text(SHEET.replace("lead@EXAMPLE.org", "new@example.org"))
@@ -81,7 +78,7 @@ def test_another_address_of_a_lead_starts_fresh(run: Run) -> None:
 
 
 def test_a_lead_that_leaves_and_comes_back(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     Path("crm.csv").write_text(SHEET)
     run("leads", "import", "crm.csv")
     run("queue", "approve", "hubspot")
@@ -94,7 +91,7 @@ def test_a_lead_that_leaves_and_comes_back(run: Run) -> None:
 
 
 def test_show_a_lead(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     Path("crm.csv").write_text(SHEET)
     run("leads", "import", "crm.csv")
     for name in ("1", "Lead@example.org"):
@@ -119,11 +116,11 @@ def test_leads_are_not_imported_beside_a_sheet(run: Run, config: str, where: str
 
 
 def test_an_address_that_is_no_lead_starts_nothing_unless_configured(run: Run) -> None:
-    bounced(run)
+    bounce("lead@example.org")
     assert run("check", "lead@example.org").code == 1, "but its gate is closed"
     assert actions(run) == []
     Path("c.toml").write_text('[ledger]\npath = "y.db"\n[leads]\nact_on_unknown = true\n')
-    bounced(run, "--config", "c.toml")
+    bounce("lead@example.org", config=load(Path("c.toml")))
     lines = run("queue", "list", "--json", "--config", "c.toml").lines
     assert sorted(line["kind"] for line in lines) == ["hubspot_proposal", "smartlead_removal"]
     assert {line["lead_id"] for line in lines} == {None}

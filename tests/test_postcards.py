@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import Run
-from mails import hard
+from queue_support import bounce
 
 from bouncesink.config import Config, PostcardsConfig
 from bouncesink.engine import utcnow
@@ -31,11 +31,9 @@ ARGS = ("--config", "c.toml")
 def started(run: Run) -> Run:
     """Three HARD leads, one of them without a street."""
     Path("c.toml").write_text(CONFIG)
-    Path("leads.csv").write_text(SHEET)
-    for number, name in enumerate("abc"):
-        mail = hard(number, number).replace("Lead@example.org", f"{name}@example.org")
-        Path(f"{name}.eml").write_text(mail)
-    run("replay", "a.eml", "b.eml", "c.eml", "--leads", "leads.csv", *ARGS)
+    Path("lead_details.csv").write_text(SHEET)
+    hard = [f"{name}@example.org" for name in "abc"]
+    bounce(*hard, leads={str(number): email for number, email in enumerate(hard, 1)})
     return run
 
 
@@ -156,4 +154,5 @@ def test_mistakes_end_in_one_clear_line(started: Run, args: list[str], message: 
 def test_a_google_sheet_has_to_be_downloaded(started: Run) -> None:
     Path("c.toml").write_text(CONFIG + '[sheets]\nspreadsheet = "0123456789abcdef"\n')
     assert "download the tab as CSV" in started("postcards", "next", *ARGS).err
-    assert '"leads": 2' in started("postcards", "next", "--leads", "leads.csv", "--json", *ARGS).out
+    done = started("postcards", "next", "--leads", "lead_details.csv", "--json", *ARGS)
+    assert '"leads": 2' in done.out

@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 
 import pytest
 from commands import Run
-from mails import hard
+from queue_support import bounce
 
 from bouncesink.engine import utcnow
 from bouncesink.ledger import open_ledger
@@ -24,9 +24,7 @@ TWO = ("--actor", "two")
 @pytest.fixture
 def started(run: Run) -> Run:
     """One HARD lead, with all that follows."""
-    Path("a.eml").write_text(hard())
-    Path("leads.csv").write_text("LEAD ID,EMAIL\n7,lead@example.org\n")
-    assert run("replay", "a.eml", "--leads", "leads.csv").code == 0
+    bounce("lead@example.org", leads={"7": "lead@example.org"})
     return run
 
 
@@ -63,7 +61,7 @@ def test_approve_and_reject_once(started: Run) -> None:
     assert "is approved (approved by one)" in again.err
     assert started("queue", "reject", HUBSPOT, *TWO, "--reason", "not ours").code == 0
     assert states(started, "hubspot_proposal") == ["cancelled"]
-    started("replay", "a.eml", "--leads", "leads.csv")
+    bounce("lead@example.org", leads={"7": "lead@example.org"})
     assert states(started, "hubspot_proposal") == ["cancelled"], "what a person closed stays"
     assert "rejected by two: not ours" in started("queue", "show", HUBSPOT).out
 

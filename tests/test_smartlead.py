@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from commands import Run
 from http_service import Reply
-from mails import hard
-from queue_support import Queue, opened
+from queue_support import Queue, bounce, opened
 from smartlead_server import KEY, SmartLeadServer
 
 from bouncesink.config import SmartLeadConfig
@@ -128,9 +127,7 @@ def test_the_campaign_of_the_bounce_is_taken_where_nothing_else_is_told(
 def test_it_is_a_dry_run_until_told_otherwise(run: Run, server: SmartLeadServer) -> None:
     Path("key").write_text(KEY)
     Path("c.toml").write_text(CONFIG.format(url=server.api))
-    Path("a.eml").write_text(hard())
-    Path("leads.csv").write_text("LEAD ID,EMAIL\n7,lead@example.org\n")
-    run("replay", "a.eml", "--leads", "leads.csv", "--config", "c.toml")
+    bounce(LEAD, leads={"7": LEAD})
     server.add(55, LEAD, [1, 2])
     shown = run("queue", "work", "--config", "c.toml")
     assert shown.code == 0
