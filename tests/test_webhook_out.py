@@ -1,13 +1,15 @@
 """Others are told of each change of an address, once, signed."""
 
 import base64
-import hashlib
-import hmac
 import json
+import re
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from commands import Run
@@ -23,14 +25,23 @@ from bouncesink.outbox.webhook import Webhooks
 SECRET = "a secret of more than 24 octets"
 
 
+GUIDE = (Path(__file__).parents[1] / "deploy" / "queues.md").read_text(encoding="utf-8")
+
+
 class Receiver(Service):
-    """Checks each signature as standardwebhooks.com says, by itself."""
+    """Checks each signature as the guide tells its readers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = NOW.timestamp
+        self.guide: dict[str, Any] = {}
+        (code,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+        exec(code, self.guide)
 
     def answer(self, call: Call) -> Reply:
-        signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode()
-        digest = hmac.new(SECRET.encode(), signed + call.body, hashlib.sha256).digest()
-        right = "v1," + base64.b64encode(digest).decode()
-        return Reply(204 if call.headers["webhook-signature"] == right else 401)
+        self.guide["time"] = SimpleNamespace(time=self.clock)
+        is_ours = self.guide["is_ours"](SECRET.encode(), call.headers, call.body)
+        return Reply(204 if is_ours else 401)
 
 
 @pytest.fixture
@@ -74,6 +85,7 @@ secret_file = "secret"
 
 def test_each_change_is_told_once(run: Run, receiver: Receiver) -> None:
     config = ("--config", "c.toml")
+    receiver.clock = time.time
     Path("secret").write_text(SECRET)
     Path("c.toml").write_text(CONFIG.format(url=receiver.url))
     Path("leads.csv").write_text("LEAD ID,EMAIL\n7,lead@example.org\n")
@@ -107,6 +119,16 @@ def test_the_signature_is_checked_by_the_receiver(receiver: Receiver, queue: Que
     (wrong,) = tell(queue, receiver.url, address="other@example.org")
     queue.work(sink_of(queue, receiver.url))
     assert "the receiver answered 401" in (queue.get(wrong).last_error or "")
+
+
+def test_the_guide_shows_what_is_told(receiver: Receiver, queue: Queue) -> None:
+    before = Contact("lead@example.org")
+    hard = frozenset({Reason.HARD})
+    after = replace(before, bounce_type=Severity.HARD, bounce_count=1, suppressed=hard)
+    leads = [Lead("7", "Lead@example.org", "lead@example.org")]
+    (action,) = announce(before, after, leads, [receiver.url], NOW)
+    (shown,) = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
+    assert json.loads(action.payload["body"]) == json.loads(shown)
 
 
 def test_a_secret_in_the_form_of_the_standard(receiver: Receiver, queue: Queue) -> None:

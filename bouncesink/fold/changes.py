@@ -15,7 +15,7 @@ def announce(
 ) -> list[Action]:
     """Give an action for each URL that is to be told of a change; none where nothing changed.
 
-    The body is made here, so that each repetition says the same: see README.md.
+    The body is made here, so that each repetition says the same: see deploy/queues.md.
     """
     changes = list(_changes(before, after))
     if not changes:
