@@ -13,9 +13,10 @@ from bouncesink import engine as engine_module
 from bouncesink import verp
 from bouncesink.config import Config, MailboxConfig
 from bouncesink.engine import Engine
+from bouncesink.engine.rebuild import rebuild
 from bouncesink.identity import arrival_id
 from bouncesink.ledger import ArrivalState, Ledger, open_ledger
-from bouncesink.model import Act, ActionKind, ActionState, Arrival, Lead, Severity
+from bouncesink.model import Act, ActionKind, ActionState, Arrival, Lead, Severity, TrustLevel
 from bouncesink.reader import ReaderPool
 
 CONFIG = Config()
@@ -101,6 +102,11 @@ def test_the_same_notification_by_a_better_way_raises_its_trust(
         engine.drain(pool)
         assert ledger.contacts(["lead@example.org"])["lead@example.org"].mailable is mailable
     assert ledger.totals().events == 1
+    for apply in (False, True, False):
+        assert rebuild(engine, pool, apply=apply) == []
+    (event,) = ledger.events_of(["lead@example.org"])["lead@example.org"]
+    assert event.trust
+    assert event.trust.level is TrustLevel.PROVEN
     assert {action.state for action in ledger.list_actions()} == {ActionState.CANCELLED}
 
 
@@ -143,14 +149,14 @@ def test_an_arrival_that_we_fail_at_waits_in_review_and_holds_up_none(
     ledger: Ledger, pool: ReaderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The failure is made: a defect of ours that one arrival alone brings out."""
-    real = engine_module.events_of
+    real = engine_module.make_events
 
     def defect(one: Arrival, *rest: object) -> object:
         if b"original-2@" in one.raw:
             raise ZeroDivisionError
         return real(one, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine_module, "events_of", defect)
+    monkeypatch.setattr(engine_module, "make_events", defect)
     ledger.append([arrival(hard(n, n)) for n in (1, 2, 3)])
     assert Engine(ledger, CONFIG).drain(pool).arrivals == 3
     assert ledger.totals().arrivals == {ArrivalState.DONE: 2, ArrivalState.REVIEW: 1}

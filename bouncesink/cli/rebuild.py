@@ -24,8 +24,10 @@ def command(config: Config, *, apply: bool, as_json: bool) -> int:
 
     What operators did stays in force.
     """
+    from bouncesink.engine.rebuild import rebuild
+
     with reader_pool(config) as pool, open_engine(config) as engine:
-        changes = engine.rebuild(pool, apply=apply)
+        changes = rebuild(engine, pool, apply=apply)
     if as_json:
         for change in changes:
             print_json(

@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from bouncesink.config import Config, read_secret
-from bouncesink.engine.events import Known, events_of, settle, subjects
+from bouncesink.engine.events import Known, make_events, settle, subjects
 from bouncesink.errors import BouncesinkError, ConfigError
 from bouncesink.fold import announce, contain, decide, fold
 from bouncesink.identity import event_id
@@ -62,14 +62,6 @@ class Drained:
     arrivals: int = 0
     events: int = 0
     actions: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What `rebuild` finds for one address."""
-
-    before: Contact
-    after: Contact
 
 
 def utcnow() -> datetime:
@@ -158,60 +150,9 @@ class Engine:
 
     def redecide(self, addresses: Iterable[str]) -> None:
         """Fold these addresses anew, as when leads have come or the policy has changed."""
-        for part in _parts(addresses, BATCH):
+        for part in parts(addresses, BATCH):
             with self.ledger.transaction():
                 self._refold(part)
-
-    def rebuild(self, pool: ReaderPool, *, apply: bool) -> list[Change]:
-        """Read every stored arrival with today's rules; give each contact that changes.
-
-        Nothing is written unless `apply`. Only what differs is kept in memory.
-        """
-        revised: dict[str, tuple[Event, ...]] = {}
-        settlements: list[Settlement] = []
-        touched: set[str] = set()
-        for batch in self.ledger.all_arrivals(BATCH):
-            readings = list(pool.read_many(batch))
-            stored = self.ledger.events_of_arrivals(arrival.id for arrival in batch)
-            for arrival, reading, group in zip(
-                batch, readings, self._events(batch, readings), strict=True
-            ):
-                before = stored.get(arrival.id, [])
-                if {e.id: e for e in before} != {e.id: e for e in group}:
-                    revised[arrival.id] = group
-                    settlements.append(settle(arrival, reading))
-                    touched |= {event.address for event in (*before, *group)}
-        changes = [
-            c for part in _parts(sorted(touched), BATCH) for c in self._changes(part, revised)
-        ]
-        if apply:
-            for part in _parts(list(revised), BATCH):
-                with self.ledger.transaction():
-                    for arrival_id in part:
-                        self.ledger.replace_events(arrival_id, revised[arrival_id])
-            for rows in _parts(settlements, BATCH):
-                with self.ledger.transaction():
-                    self.ledger.settle(rows)
-                    self._review_arrivals(rows)
-            self.redecide(sorted(touched))
-        return changes
-
-    def _changes(
-        self, addresses: Sequence[str], revised: Mapping[str, Sequence[Event]]
-    ) -> Iterator[Change]:
-        """Fold as the ledger would be after the revision, without writing it."""
-        contacts = self.ledger.contacts(addresses)
-        stored = self.ledger.events_of(addresses)
-        added: dict[str, list[Event]] = {}
-        for event in (event for group in revised.values() for event in group):
-            added.setdefault(event.address, []).append(event)
-        for address in addresses:
-            kept = [e for e in stored.get(address, []) if e.arrival_id not in revised]
-            events = {e.id: e for e in (*added.get(address, []), *kept)}
-            after = self._fold(address, list(events.values()))
-            before = contacts.get(address, Contact(address))
-            if after != before:
-                yield Change(before, after)
 
     def _record_safely(
         self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained
@@ -225,6 +166,7 @@ class Engine:
         except Exception as error:
             log.exception("arrival.failed", arrivals=[arrival.id[:16] for arrival in batch])
             if len(batch) > 1:
+                done.events = done.actions = 0
                 return [
                     outcome
                     for arrival, reading in zip(batch, readings, strict=True)
@@ -243,7 +185,7 @@ class Engine:
     def _record(
         self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained
     ) -> list[Outcome]:
-        groups = self._events(batch, readings)
+        groups = self.events_of(batch, readings)
         flat = [event for group in groups for event in group]
         new = self.ledger.add_events(flat)
         each = iter(new)
@@ -256,7 +198,7 @@ class Engine:
             settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
         ]
         self.ledger.settle(settlements)
-        done.actions += self._review_arrivals(settlements)
+        done.actions += self.review_arrivals(settlements)
         done.actions += self._refold(touched)
         done.events += sum(map(len, fresh))
         return list(map(Outcome, batch, readings, settlements, fresh))
@@ -266,7 +208,7 @@ class Engine:
         addresses = list(addresses)
         stored = self.ledger.events_of(addresses)
         leads = self.ledger.leads_of(addresses)
-        contacts = [self._fold(address, stored.get(address, [])) for address in addresses]
+        contacts = [self.fold(address, stored.get(address, [])) for address in addresses]
         told = self._announced(contacts, leads)
         self.ledger.put_contacts(contacts)
         wanted = [
@@ -313,7 +255,7 @@ class Engine:
             )
         ]
 
-    def _review_arrivals(self, settlements: Sequence[Settlement]) -> int:
+    def review_arrivals(self, settlements: Sequence[Settlement]) -> int:
         """Ask for what a person must read, and no more for what can be read by now."""
         reviews = [_review(settlement, self.clock()) for settlement in settlements]
         wanted = [s.state is ArrivalState.REVIEW for s in settlements]
@@ -336,10 +278,10 @@ class Engine:
                 )
         return sum(new)
 
-    def _fold(self, address: str, events: Iterable[Event]) -> Contact:
+    def fold(self, address: str, events: Iterable[Event]) -> Contact:
         return fold(address, events, self.config.policy, self._require)
 
-    def _events(
+    def events_of(
         self, batch: Sequence[Arrival], readings: Sequence[Reading]
     ) -> list[tuple[Event, ...]]:
         """Make the events of a batch, with what the ledger knows of their addresses."""
@@ -353,7 +295,7 @@ class Engine:
             leads=self.ledger.leads_of(addresses),
             sends=self.ledger.sends_of(each for each in ids if each),
         )
-        return [events_of(arrival, reading, known) for arrival, reading in pairs]
+        return [make_events(arrival, reading, known) for arrival, reading in pairs]
 
 
 def _review(settlement: Settlement, now: datetime) -> Action:
@@ -378,7 +320,7 @@ def _log(outcome: Outcome) -> None:
     )
 
 
-def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
     part: list[T] = []
     for item in items:
         part.append(item)

@@ -66,7 +66,7 @@ def subjects(arrival: Arrival, reading: Reading) -> Iterator[Subject]:
             yield Subject(address, None, reading.verdict)
 
 
-def events_of(arrival: Arrival, reading: Reading, known: Known) -> tuple[Event, ...]:
+def make_events(arrival: Arrival, reading: Reading, known: Known) -> tuple[Event, ...]:
     """Make the events of one arrival, as of when it was received: `rebuild` gets the same."""
     return tuple(_event(arrival, reading, subject, known) for subject in subjects(arrival, reading))
 
