@@ -70,6 +70,37 @@ def test_the_tree_of_a_mail(ends: str) -> None:
     assert found[2][1].endswith("--deep--")
 
 
+BOUNDARIES = [
+    ("one", "two"),
+    ("b1", "b2"),  # an outline calls them b0 and b1
+    ("b0", "b0x"),
+    ("x", "x-"),
+    ("x", "x--"),
+    ("x--", "x"),
+    ("=_a:b?c", "(in)"),
+    ("=?utf-8?q?x?=", "two"),
+    ("has space", "'quoted'"),
+]
+
+
+@pytest.mark.parametrize(("outer", "inner"), BOUNDARIES)
+@pytest.mark.parametrize("stray", ["--", "-- ", "--b0", "--b1--", "--b3", "-----Original-----"])
+def test_boundaries_may_look_like_anything(outer: str, inner: str, stray: str) -> None:
+    text = (
+        f'Content-Type: multipart/mixed; boundary="{outer}"\n\n'
+        f'--{outer}\nContent-Type: multipart/alternative; x=y; boundary="{inner}"\n\n'
+        f"--{inner}\n\n1\n--{inner}\nContent-Type: text/html\n\n2\n--{inner}--\n"
+        f"--{outer}\n\n3\n{stray}\n4\n--{outer}--\n"
+    )
+    expected = ["1", "2", f"3\n{stray}\n4"]
+    if stray.strip() == f"--{outer}--":
+        expected[2] = "3"
+    elif stray.strip() == f"--{outer}":
+        expected[2:] = ["3", "4"]
+    found = [raw.strip("\n") for _, raw in parts(text)]
+    assert [each for each in found if each] == expected
+
+
 def test_importing_flanker_says_nothing_even_when_warnings_are_errors() -> None:
     code = "from bouncesink.parse import mime; print(mime.parse(b'Subject: x\\n\\ny')[0].text)"
     done = subprocess.run(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bouncesink.classify import load_rules
 from bouncesink.model import Arrival
-from bouncesink.parse import Options, parse, warm_up
+from bouncesink.parse import Options, mime, parse, warm_up
 from bouncesink.reader import read
 
 
@@ -31,10 +31,12 @@ def contenders(mails: list[bytes]) -> dict[str, Callable[[], None]]:
     arrivals = [Arrival("", "file", "", "", now, raw) for raw in mails]
 
     def bouncesink() -> None:
+        mime._known_shape.cache_clear()
         for arrival in arrivals:
             read(arrival, options, rules)
 
     def parse_only() -> None:
+        mime._known_shape.cache_clear()
         for arrival in arrivals:
             parse(arrival, options)
 
