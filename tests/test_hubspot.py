@@ -1,6 +1,5 @@
 """HubSpot by its API: each answer ends in a state that a person can see."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -342,13 +341,13 @@ def test_killed_in_the_middle_nothing_is_done_twice(
             go_on.wait(20)
 
     server.after = hold
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bouncesink", "queue", "work", "--config", "c.toml"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"no_proxy": "127.0.0.1"},
-    )
-    assert reached.wait(20)
+    with Path("output").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bouncesink", "queue", "work", "--config", "c.toml"],
+            stdout=output,
+            stderr=output,
+        )
+    assert reached.wait(20), Path("output").read_text()
     process.send_signal(signal.SIGKILL)
     process.wait()
     go_on.set()

@@ -191,6 +191,20 @@ def test_an_export_holds_no_formulas(run: Run, start: str) -> None:
     assert row["campaign"] == "'" + evil
 
 
+def test_nothing_in_an_export_reaches_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(Path("bouncesink.db"))
+    kind = ActionKind.SMARTLEAD_REMOVAL
+    payload = {"campaign": "\x1b]0;owned\x07spring"}
+    ledger.add_actions([Action("smartlead_removal:a", kind, utcnow(), payload=payload)])
+    ledger.close()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    out = run("queue", "export", "--kind", "smartlead_removal").out
+    assert "spring" in out
+    assert not set(out) & set("\x1b\x07")
+
+
 def test_a_removal_of_a_numbered_campaign_has_a_link(run: Run) -> None:
     ledger = open_ledger(Path("bouncesink.db"))
     kind = ActionKind.SMARTLEAD_REMOVAL

@@ -11,6 +11,8 @@ from smartlead_server import KEY, SmartLeadServer
 
 from bouncesink.config import SmartLeadConfig
 from bouncesink.model import ActionKind, ActionState
+from bouncesink.outbox import hubspot, smartlead
+from bouncesink.outbox.rest import buckets
 from bouncesink.outbox.smartlead import SmartLead
 
 LEAD = "lead@example.org"
@@ -142,3 +144,34 @@ def test_it_is_a_dry_run_until_told_otherwise(run: Run, server: SmartLeadServer)
     assert server.campaigns[LEAD] == []
     assert KEY not in shown.out + done.out + done.err
     assert KEY not in Path("bouncesink.db").read_text("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        (smartlead.LIMITS, {1: 10, 60: 60, 3600: 1000}),
+        (hubspot.LIMITS, {10: 100}),
+    ],
+)
+def test_the_limits_of_a_service_are_kept(
+    limits: tuple[tuple[int, float], ...], most: dict[int, int]
+) -> None:
+    now = 0.0
+    calls: list[float] = []
+
+    def pause(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    quotas = buckets(*limits, clock=lambda: now, pause=pause)
+    while len(calls) < 2500:
+        for quota in quotas:
+            quota.take()
+        calls.append(now)
+        now += 0.01
+    for window, allowed in most.items():
+        first = 0
+        for last, at in enumerate(calls):
+            while calls[first] <= at - window:
+                first += 1
+            assert last - first + 1 <= allowed, (window, at)

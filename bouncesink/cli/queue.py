@@ -1,5 +1,6 @@
 """`bouncesink queue`: what is to be done, by people and by programs."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -247,6 +248,9 @@ def export(kind: str, states: tuple[str, ...], form: str, out: Path | None, conf
         import json
 
         text = json.dumps(found, indent=1) + "\n"
+    if out is None and sys.stdout.isatty():
+        click.echo("\n".join(map(safe, text.splitlines())))  # for the eye: fit for a terminal
+        return
     if out is None:
         click.echo(text.encode(), nl=False)
         return

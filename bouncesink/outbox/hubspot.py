@@ -24,8 +24,8 @@ _CONTACTS = "/crm/v3/objects/contacts"
 _NO_PROPERTY = re.compile(rb"PROPERTY_DOESNT_EXIST|Property \S+ does not exist")
 _READ = (NOTES, BOUNCED, "email", "hs_additional_emails")
 
-# HubSpot grants 100 calls in 10 s at the least.
-_BURST, _RATE = 20, 8.0
+LIMITS = ((20, 8.0),)
+"""How many calls at once, and how many a second: HubSpot grants 100 in 10 s at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class HubSpot:
         self._file = config.token_file
         self._secret = Secret(self._file, header="Bearer")
         base = config.base_url.rstrip("/")
-        self._rest = Rest(base, "HubSpot", self._secret, buckets((_BURST, _RATE)))
+        self._rest = Rest(base, "HubSpot", self._secret, buckets(*LIMITS))
         auto = config.approve == "auto"
         self.takes = (ActionState.APPROVED, *((ActionState.PENDING,) if auto else ()))
 

@@ -16,8 +16,11 @@ from bouncesink.model import Action, ActionKind, ActionState
 from bouncesink.outbox.rest import Answer, Rest, Secret, TryLater, buckets, words
 from bouncesink.outbox.worker import Done, May, Outcome
 
-# SmartLead grants 10 calls a second, 60 a minute and 1000 an hour: we make 5, 53 and 900.
-_LIMITS = ((5, 5.0), (8, 45 / 60), (400, 500 / 3600))
+LIMITS = ((5, 5.0), (8, 45 / 60), (400, 500 / 3600))
+"""How many calls at once, and how many a second in the long run.
+
+SmartLead grants 10 a second, 60 a minute and 1000 an hour: we make 10, 53 and 900 at the most.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class SmartLead:
         self._file = config.key_file
         self._secret = Secret(self._file, parameter="api_key")
         base = config.base_url.rstrip("/")
-        self._rest = Rest(base, "SmartLead", self._secret, buckets(*_LIMITS))
+        self._rest = Rest(base, "SmartLead", self._secret, buckets(*LIMITS))
 
     def check(self) -> None:
         self._secret.read()
