@@ -16,7 +16,7 @@ _OPEN = (ActionState.PENDING, ActionState.APPROVED, ActionState.CLAIMED)
 _CONFIRMATIONS = 5
 _LATEST = 200
 """How many of the latest actions in trouble are looked at."""
-_MOST_TROUBLES = 5
+_MOST_ERRORS = 5
 
 
 @click.command()
@@ -27,16 +27,24 @@ def command(config: Config, *, as_json: bool) -> None:
     with read_ledger(config) as ledger:
         totals = ledger.totals()
         confirmations = ledger.confirmations(_CONFIRMATIONS)
-        troubles = _troubles(ledger.troubled_actions(_LATEST))
+        errors = _errors(ledger.troubled_actions(_LATEST))
+        troubles = ledger.troubles()
     if as_json:
-        print_json(_as_json(config, totals, confirmations) | {"troubles": troubles})
+        shape = _as_json(config, totals, confirmations)
+        told = [
+            {"part": each.part, "since": time_as_json(each.since), "text": each.text}
+            for each in troubles
+        ]
+        print_json(shape | {"troubles": told, "errors": errors})
         return
+    for each in troubles:
+        click.echo(f"TROUBLE with {each.part} since {when(each.since)}: {safe(each.text, 500)}")
     for line in _lines(config, totals, confirmations):
         click.echo(line)
-    if troubles:
-        click.echo("The latest troubles of the queues (`bouncesink queue list` shows all)")
-    for each in troubles[:_MOST_TROUBLES]:
-        click.echo(f"  {each['kind']}: {safe(each['error'], 300)}")
+    if errors:
+        click.echo("The latest errors of the queues (`bouncesink queue list` shows all)")
+    for error in errors[:_MOST_ERRORS]:
+        click.echo(f"  {error['kind']}: {safe(error['error'], 300)}")
 
 
 def _lines(config: Config, totals: Totals, confirmations: Sequence[Settlement]) -> Iterator[str]:
@@ -71,7 +79,7 @@ def _lines(config: Config, totals: Totals, confirmations: Sequence[Settlement]) 
             yield f"  code {safe(each.confirmation_code)}  {safe(each.confirmation_link)}"
 
 
-def _troubles(actions: Sequence[Action]) -> list[dict[str, str]]:
+def _errors(actions: Sequence[Action]) -> list[dict[str, str]]:
     """Give the errors of these actions, each once for its queue, in their order."""
     found = dict.fromkeys((action.kind, action.last_error or "") for action in actions)
     return [{"kind": kind, "error": error} for kind, error in found]
