@@ -9,14 +9,15 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 
 import structlog
 
 from bouncesink.config import Config
 from bouncesink.engine import Engine, utcnow
-from bouncesink.errors import BouncesinkError
+from bouncesink.errors import BouncesinkError, LedgerError
 from bouncesink.intake.committer import Committer
 from bouncesink.intake.lmtp import LmtpServer
 from bouncesink.ledger import ArrivalState, open_ledger
@@ -37,10 +38,14 @@ log = structlog.get_logger(__name__)
 class Chore:
     """A thread that does one thing, whenever it is woken and every so many seconds."""
 
-    def __init__(self, name: str, every: float, step: Callable[["Chore"], None]) -> None:
+    def __init__(
+        self, name: str, every: float, step: Callable[["Chore"], None], ledger: Path
+    ) -> None:
         self._name = name
         self._every = every
         self._step = step
+        self._ledger = ledger
+        self._trouble: str | None = None
         self._woken = threading.Event()
         self.stopping = threading.Event()
         # A daemon: what it does can be cut off at exit, and is done again at the next start.
@@ -71,6 +76,14 @@ class Chore:
         if self._thread.is_alive():
             self._thread.join(patience)
 
+    def trouble(self, text: str) -> None:
+        """Have `status` show what goes wrong here, or with "" that nothing does any more."""
+        if text == self._trouble:
+            return
+        with suppress(LedgerError), closing(open_ledger(self._ledger)) as ledger:
+            ledger.put_trouble(self._name, text, utcnow())
+            self._trouble = text
+
     def _run(self) -> None:
         pause = 1.0
         while self.goes_on():
@@ -88,6 +101,7 @@ class Chore:
                     again_in=pause,
                     exc_info=not isinstance(error, BouncesinkError),
                 )
+                self.trouble(str(error) or repr(error))
                 self.stopping.wait(pause)
                 pause = min(pause * 2, MAX_PAUSE)
 
@@ -103,6 +117,7 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     path = config.ledger.path
     with closing(open_ledger(path)) as ledger:  # a ledger that cannot be used stops us here
+        Engine(ledger, config)  # and so does a key that cannot
         log.info(
             "ledger.open",
             path=str(path),
@@ -133,8 +148,9 @@ async def serve(config: Config) -> None:
 
 def _chores(config: Config) -> dict[str, Chore]:
     """Give every chore by its name; those that find something to be done wake the queues."""
+    path = config.ledger.path
     queues = {
-        sink.name: Chore(sink.name, POLL, partial(_work, config, sink))
+        sink.name: Chore(sink.name, POLL, partial(_work, config, sink), path)
         for sink in open_sinks(config, utcnow)
         if not only_shows(config, sink)
     }
@@ -145,8 +161,8 @@ def _chores(config: Config) -> dict[str, Chore]:
 
     flusher = _Flusher(config, on_actions)
     return {
-        "engine": Chore("engine", POLL, partial(_drain, config, on_actions)),
-        "sheet": Chore("sheet", config.sheet.flush_every, flusher.step),
+        "engine": Chore("engine", POLL, partial(_drain, config, on_actions), path),
+        "sheet": Chore("sheet", config.sheet.flush_every, flusher.step, path),
         **queues,
     }
 
@@ -160,6 +176,7 @@ def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None
         engine = Engine(ledger, config)
         while chore.goes_on():
             done = engine.drain_batch(pool)
+            chore.trouble("")
             if done is None:
                 chore.rest()
             elif done.actions:
@@ -171,7 +188,9 @@ def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
     with closing(open_ledger(config.ledger.path)) as ledger:
         worker = Worker(ledger, sink, utcnow)
         while chore.goes_on():
-            if not worker.step():
+            worked = worker.step()
+            chore.trouble("")
+            if not worked:
                 chore.rest()
 
 
@@ -184,7 +203,7 @@ class _Flusher:
         self._sheet: Sheet | None = None
         self._last: FlushResult | None = None
 
-    def step(self, _: Chore) -> None:
+    def step(self, chore: Chore) -> None:
         sheet = self._sheet = self._sheet or open_sheet(self._config)
         if sheet is None:
             return
@@ -204,6 +223,7 @@ class _Flusher:
                 put_back=len(result.put_back),
                 repairs=result.repairs,
             )
+        chore.trouble("; ".join(result.problems))
         for problem in result.problems:
             if last is None or problem not in last.problems:
                 log.warning("sheet.problem", sheet=sheet.name, problem=problem)

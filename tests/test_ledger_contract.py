@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from bouncesink.errors import LedgerBusy, LedgerError
 from bouncesink.identity import arrival_id
-from bouncesink.ledger import ArrivalState, Ledger, Settlement, Totals, open_ledger
+from bouncesink.ledger import ArrivalState, Ledger, Settlement, Totals, Trouble, open_ledger
 from bouncesink.model import (
     OPEN,
     Act,
@@ -247,6 +247,17 @@ def test_events_of_an_address_come_oldest_first(ledger):
     assert ledger.events_of(["who@example.org", "none@example.org"]) == {
         "who@example.org": [early, late]
     }
+
+
+def test_trouble_is_known_from_its_beginning_to_its_end(ledger, other):
+    assert other.troubles() == []
+    ledger.put_trouble("sheet", "no access", NOW)
+    ledger.put_trouble("sheet", "quota", NOW + timedelta(hours=1))
+    ledger.put_trouble("engine", "full disk", NOW)
+    assert other.troubles() == [Trouble("engine", "full disk", NOW), Trouble("sheet", "quota", NOW)]
+    ledger.put_trouble("sheet", "", NOW)
+    ledger.put_trouble("sheet", "", NOW)
+    assert [each.part for each in other.troubles()] == ["engine"]
 
 
 def test_trust_is_raised_and_never_lowered(ledger):

@@ -86,6 +86,27 @@ def test_a_bounce_goes_all_the_way_to_the_sheet(tmp_path: Path) -> None:
     assert ",2026-03-02,HARD,1,FALSE," in (tmp_path / "lead_details.csv").read_text()
 
 
+def test_status_tells_of_a_sheet_in_trouble_until_it_is_well(tmp_path: Path) -> None:
+    sheet = tmp_path / "lead_details.csv"
+    sheet.write_text("LEAD ID,NAME\n1,x\n")
+
+    def troubles() -> list[str]:
+        with closing(open_ledger(tmp_path / "x.db", read_only=True)) as ledger:
+            return [f"{each.part}: {each.text}" for each in ledger.troubles()]
+
+    with serving(tmp_path) as service:
+        service.wait_for("chore.failed", chore="sheet")
+        service.wait_for("chore.failed", chore="sheet")
+        (told,) = troubles()
+        assert told.startswith("sheet: ")
+        assert "no column is called 'EMAIL'" in told
+        service.send(hard())
+        sheet.write_text("LEAD ID,EMAIL\n1,lead@example.org\n")
+        service.wait_for("sheet.flushed")
+        assert service.stop() == 0
+    assert troubles() == []
+
+
 def test_a_second_start_takes_up_where_the_first_was_killed(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         service.send(hard(1, 1))

@@ -132,6 +132,13 @@ CREATE TABLE sends (
   PRIMARY KEY (message_id, recipient)
 );
 
+CREATE TABLE troubles (
+  -- What a part of the service has trouble with now; the line goes when the trouble does.
+  part TEXT PRIMARY KEY NOT NULL,    -- engine, sheet, hubspot, ...
+  text TEXT NOT NULL,
+  since TEXT NOT NULL
+);
+
 CREATE TABLE counters (
   -- Kept by triggers, so that nobody has to count a table.
   name TEXT PRIMARY KEY NOT NULL,

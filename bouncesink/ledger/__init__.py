@@ -54,6 +54,15 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a part of the service has trouble with, and since when."""
+
+    part: str
+    text: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """What `status` shows; kept as counters, so that no table is scanned."""
 
@@ -183,6 +192,13 @@ class Ledger(Protocol):
 
     def find_actions(self, prefix: str, limit: int) -> list[Action]:
         """Those whose key begins so, by key."""
+
+    # trouble
+    def put_trouble(self, part: str, text: str, at: datetime) -> None:
+        """Say what a part of the service has trouble with; "" when it has none any more."""
+
+    def troubles(self) -> list[Trouble]:
+        """Give what there is trouble with now, by part."""
 
     # reading
     def totals(self) -> Totals: ...

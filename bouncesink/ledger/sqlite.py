@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bouncesink.errors import LedgerError
-from bouncesink.ledger import Settlement, Totals, rows
+from bouncesink.ledger import Settlement, Totals, Trouble, rows
 from bouncesink.ledger.connection import Connection
 from bouncesink.model import (
     Act,
@@ -363,6 +363,21 @@ class SqliteLedger:
             " WHERE number = (SELECT min(number) FROM arrivals WHERE state = 'pending'))"
         )
         return self._nouns(lambda row: rows.totals_of(dict(counters), *row), times)[0]
+
+    def put_trouble(self, part: str, text: str, at: datetime) -> None:
+        with self._db.transaction():
+            if text:
+                self._db.write(
+                    "INSERT INTO troubles (part, text, since) VALUES (?, ?, ?) "
+                    "ON CONFLICT (part) DO UPDATE SET text = excluded.text",
+                    [(rows.clean(part), rows.clean(text), rows.time_text(at))],
+                )
+            else:
+                self._db.write("DELETE FROM troubles WHERE part = ?", [(rows.clean(part),)])
+
+    def troubles(self) -> list[Trouble]:
+        found = self._db.all("SELECT part, text, since FROM troubles ORDER BY part", ())
+        return [Trouble(part, text, rows.time_of(since)) for part, text, since in found]
 
     def confirmations(self, limit: int) -> list[Settlement]:
         found = self._db.all(
