@@ -104,7 +104,7 @@ class HubSpot:
         body = {
             "idProperty": "email",
             "properties": list(_READ),
-            "inputs": [{"id": address} for address in addresses],
+            "inputs": [{"id": address} for address in dict.fromkeys(addresses)],
         }
         answer = self._rest.call("POST", f"{_CONTACTS}/batch/read", body)
         if answer.status not in (200, 207):
