@@ -189,7 +189,7 @@ def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
         worker = Worker(ledger, sink, utcnow)
         while chore.goes_on():
             worked = worker.step()
-            chore.trouble("")
+            chore.trouble(str(worker.trouble or ""))
             if not worked:
                 chore.rest()
 
