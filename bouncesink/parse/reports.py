@@ -9,11 +9,13 @@ from bouncesink.parse.charset import clean
 MAX_DIAGNOSTIC = 2000
 MAX_ADDRESS = 400
 
+# What stands before a code is looked at from behind its first digits, which `re` can seek.
 _STATUS = re.compile(
-    r"(?:(?<=[245]\d\d-)|(?<![\d.@/-]))([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w@-])"
+    r"([245]\.(?:(?<=[245]\d\d-\d\.)|(?<![\d.@/-]\d\.))\d{1,3}\.\d{1,3})(?![\d.]*\d|[\w@-])"
 )
 _REPLY = re.compile(
-    r"(?<![\d.@:/_-])([245][0-5]\d)(?=[ \t-]|[ \t]*$)(?!-(?![245]\.\d{1,3}\.\d)\d)", re.MULTILINE
+    r"([245][0-5]\d)(?<![\d.@:/_-]\d\d\d)(?=[ \t-]|[ \t]*$)(?!-(?![245]\.\d{1,3}\.\d)\d)",
+    re.MULTILINE,
 )
 ADDRESS = re.compile(
     r"""(?:"(?:[^"\\\n]|\\.){1,64}"|[^\s<>()\[\]:;@,"'\\]{1,128}(?:'[^\s<>()\[\]:;@,"\\]{1,64})?)"""

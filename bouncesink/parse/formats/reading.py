@@ -18,9 +18,10 @@ from bouncesink.parse.reports import ADDRESS, MAX_DIAGNOSTIC, make_report, reply
 MAX_ENTRIES = 1000
 """Recipients that are read from one text."""
 
+# "+" after a count: a line of dashes would else be tried again from each of them.
 RETURNED = re.compile(
-    r"^[ \t]{0,8}(?:"
-    r"[-=_*#+|>~][-=_*#+|>~ \t]{1,100}[^\n]{0,60}?"
+    r"^[ \t]{0,8}+(?:"
+    r"[-=_*#+|>~][-=_*#+|>~ \t]{1,100}+[^\n]{0,60}?"
     r"(?:(?:copy|body|text) of (?:the|your|a|this) (?:original |undelivered )?(?:message|e?-?mail)"
     r"|this is the beginning"
     r"|(?:original|returned|unsent|undelivered|rejected) (?:message|e?-?mail)|message text follows"
