@@ -63,7 +63,7 @@ class _Step:
 
     def is_hinted(self, message: Message) -> bool:
         """Whether it is worth a try."""
-        return not self.hints or any(hint in message.intro for hint in self.hints)
+        return not self.hints or any(map(message.intro.__contains__, self.hints))
 
 
 def _formats(message: Message) -> Found | None:

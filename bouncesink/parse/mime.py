@@ -206,10 +206,8 @@ def _split(text: str, damage: list[str]) -> tuple[Headers, str]:
         return Headers(""), text[1:]
     end = text.find("\n\n")
     block, body = (text, "") if end < 0 else (text[: end + 1], text[end + 2 :])
-    if _NO_FIELD.match("\n" + block[:MAX_VALUE]):
-        block, body = "", text
-    elif stray := _NO_FIELD.search(block):
-        block, body = text[: stray.start() + 1], text[stray.start() + 1 :]
+    if stray := _NO_FIELD.search("\n" + block):
+        block, body = text[: stray.start()], text[stray.start() :]
     if len(block) > MAX_HEADER_BLOCK or block.count("\n") > MAX_HEADERS:
         damage.append("header size")
         block = "\n".join(block[:MAX_HEADER_BLOCK].split("\n", MAX_HEADERS)[:MAX_HEADERS]) + "\n"
