@@ -83,6 +83,11 @@ class TrustConfig:
     `verp_key_file` holds the keys of signed return paths: see `bouncesink.verp`; they are put into
     `bounce_address`, by default the first of `lmtp.recipients`. `sends_complete` says that the
     `sends` table knows all that was sent, so that what it does not know is doubtful.
+
+    `dkim_keys` are the DNS records of the keys that sign what the mailboxes send, by name, as in
+    `selector._domainkey.example.org`; with `dkim_dns`, others are looked up. `dkim_domains` sign
+    for the mailboxes, too, besides the domains of these and of `dkim_keys`. `authserv_id` is what
+    our own mail server calls itself in Authentication-Results (RFC 8601); "" believes none.
     """
 
     require: Require = "plausible"
@@ -90,6 +95,10 @@ class TrustConfig:
     verp_max_age_days: int = 45
     bounce_address: str = ""
     sends_complete: bool = False
+    dkim_keys: Mapping[str, str] = field(default_factory=dict)
+    dkim_dns: bool = False
+    dkim_domains: tuple[str, ...] = ()
+    authserv_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +312,14 @@ class _Reader:
             return value
         if origin is tuple:
             return self._several(typing.get_args(wanted)[0], value, keys)
+        if origin is Mapping:
+            if not isinstance(value, dict):
+                raise self.error(keys, f"a table is wanted, as in [{'.'.join(keys)}]")
+            wanted = typing.get_args(wanted)[1]
+            return {name: self.value(wanted, each, (*keys, name)) for name, each in value.items()}
+        return self._one(wanted, value, keys)
+
+    def _one(self, wanted: Any, value: object, keys: tuple[str, ...]) -> Any:
         if wanted is Path and isinstance(value, str) and value:
             return Path(value)
         if wanted is float and type(value) in (int, float):
@@ -359,6 +376,7 @@ def _check(config: Config, reader: _Reader) -> None:
     if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
         raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
     _check_policy(config.policy, reader)
+    _check_trust(config, reader)
     addresses = [(("lmtp", "recipients"), address) for address in config.lmtp.recipients]
     addresses += [(("mailboxes", "address"), mailbox.address) for mailbox in config.mailboxes]
     if config.trust.bounce_address:
@@ -393,6 +411,25 @@ def _check_policy(policy: Policy, reader: _Reader) -> None:
             near = difflib.get_close_matches(name, Category, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise reader.error(("policy", "reverify"), f"{name!r} is no category{hint}")
+
+
+def _check_trust(config: Config, reader: _Reader) -> None:
+    trust = config.trust
+    label = r"[\w-]{1,63}"
+    for name in trust.dkim_keys:
+        if not re.fullmatch(rf"({label}\.)+_domainkey(\.{label})+", name, re.ASCII):
+            raise reader.error(
+                ("trust", "dkim_keys"),
+                f'{name!r} is not the name of a key, as in "selector._domainkey.example.com"',
+            )
+    for domain in trust.dkim_domains:
+        if not re.fullmatch(rf"{label}(\.{label})+", domain, re.ASCII):
+            raise reader.error(("trust", "dkim_domains"), f"{domain!r} is not a domain")
+    if not re.fullmatch(r"[^\s;()\"]{1,255}|", trust.authserv_id):
+        raise reader.error(("trust", "authserv_id"), 'a name is wanted, as in "mx.example.com"')
+    used = next((key for key in ("dkim_keys", "dkim_dns") if getattr(trust, key)), None)
+    if used and not config.mailboxes:
+        raise reader.error(("trust", used), "is about what [[mailboxes]] send, and there are none")
 
 
 def _check_queues(config: Config, reader: _Reader) -> None:

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, Self
 
 from bouncesink.classify import Rules, classify, load_rules
 from bouncesink.config import ParseConfig
+from bouncesink.dkim_check import Signature
 from bouncesink.errors import BouncesinkError
 from bouncesink.model import Arrival, Category, Notice, Verdict
 from bouncesink.parse import Options, parse, unreadable, warm_up
@@ -40,6 +41,8 @@ _LOOK_AHEAD = 256
 """Arrivals and octets a worker that may be ahead of what the caller has taken."""
 _LOOK_AHEAD_OCTETS = 32 * 1024 * 1024
 _CLOCK_FACTOR = 5
+_NICENESS = 10
+"""Taking mail in comes before reading it: beside the workers, LMTP keeps its share of a core."""
 _FRAME = struct.Struct("!Q")
 
 TIME_LIMIT = "time limit"
@@ -49,11 +52,15 @@ CRASH = "reader crashed"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A Notice with a verdict for each of its reports, and the `verdict` on it as a whole."""
+    """A Notice with a verdict for each of its reports, and the `verdict` on it as a whole.
+
+    `signature` is ours on the returned headers; the engine looks for it, not the worker.
+    """
 
     notice: Notice
     verdicts: tuple[Verdict, ...]
     verdict: Verdict
+    signature: Signature | None = None
 
 
 def read(arrival: Arrival, options: Options, rules: Rules) -> Reading:
@@ -339,6 +346,7 @@ work(limits)
 
 def work(limits: Mapping[str, Any]) -> None:
     """Be a worker: read batches from standard input, write Readings to standard output."""
+    os.nice(_NICENESS)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # we end when our input does
     for number in (signal.SIGPROF, signal.SIGALRM):

@@ -9,7 +9,8 @@ contradicted
 proven
     A signed return path of ours for this address, in time; or the returned Message-ID is that of a
     message that we sent to this address; or our DKIM signature verifies on the returned headers
-    and they name this address; or the way in itself vouches for who speaks.
+    and what it covers is from a mailbox of ours to this address alone; or the way in itself vouches
+    for who speaks.
 plausible
     The returned From is one of our mailboxes, the recipient is a lead, and nothing speaks against
     it.
@@ -23,6 +24,10 @@ must be there, its absence leaves doubt: when the mailbox sends with a signed re
 a VERP key, and the mailbox is not marked `verp = false`, as Gmail's must be), or when all sends
 are known. Fields about the way (X-Forwarded-For, Received, Authentication-Results of strangers)
 are no evidence at all: anyone can write them.
+
+That our own mail server found the sender authentic is noted, and is no clue: everyone with a
+mailbox at a provider passes for its domain, and can write what looks like its bounce. That DMARC
+failed is a doubt. Neither speaks of the mail we sent.
 """
 
 import re
@@ -32,9 +37,10 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Self
 
-from bouncesink import verp
-from bouncesink.address import normalise
+from bouncesink import auth_results, verp
+from bouncesink.address import domain_of, normalise
 from bouncesink.config import Config
+from bouncesink.dkim_check import Signature
 from bouncesink.model import FORWARDED_INLINE, Notice, Report, Trust, TrustLevel
 
 SKEW = timedelta(days=1)
@@ -54,8 +60,9 @@ class Knowledge:
     `signed_mailboxes` are those of `mailboxes` whose mail carries a signed return path.
     `leads_known` and `sends_complete` say that to be absent there means something. `known_send` is
     about the returned Message-ID; `sent_to` and `sent_at` are None where not recorded. `dkim` is
-    whether our own signature verifies on the returned headers, None where it was not tried.
-    `vouched` is true of what did not come as mail: an operator's events file, a signed webhook.
+    our signature on the returned headers, None where there is none, or no key to verify it with.
+    `authserv_id` is our own mail server's (RFC 8601). `vouched` is true of what did not come as
+    mail: an operator's events file, a signed webhook.
     """
 
     mailboxes: frozenset[str] = frozenset()
@@ -68,7 +75,8 @@ class Knowledge:
     known_send: bool = False
     sent_to: str | None = None
     sent_at: datetime | None = None
-    dkim: bool | None = None
+    dkim: Signature | None = None
+    authserv_id: str = ""
     vouched: bool = False
     now: datetime = _NEVER
 
@@ -83,6 +91,7 @@ class Knowledge:
             verp_keys=tuple(verp_keys),
             verp_max_age_days=config.trust.verp_max_age_days,
             sends_complete=config.trust.sends_complete,
+            authserv_id=config.trust.authserv_id,
         )
 
     @property
@@ -106,12 +115,13 @@ _Signal = tuple[_Side, str]
 
 def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: Knowledge) -> Trust:
     """Weigh what speaks for a bounce. Without a report it is about who sent the notice."""
-    if knowledge.is_empty and FORWARDED_INLINE not in notice.damage:
-        return Trust(TrustLevel.UNCHECKED, ("nothing configured to compare with",))
     address = _subject(notice, report)
+    about_the_notice = [*_form(notice), *_authentication(notice, address, knowledge)]
+    if knowledge.is_empty and not any(side is _Side.DOUBT for side, _ in about_the_notice):
+        return Trust(TrustLevel.UNCHECKED, ("nothing configured to compare with",))
     signals = [
         *([(_Side.PROOF, "came by a way that vouches for it")] if knowledge.vouched else []),
-        *_form(notice),
+        *about_the_notice,
         *_return_path(address, (envelope_to, *notice.via[:_MOST_HOPS]), knowledge),
         *_message_id(notice, address, knowledge),
         *_dkim(notice, address, knowledge),
@@ -134,6 +144,19 @@ def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: K
 def _form(notice: Notice) -> Iterator[_Signal]:
     if FORWARDED_INLINE in notice.damage:
         yield _Side.DOUBT, "forwarded inline by a person, only its text is left"
+
+
+def _authentication(notice: Notice, address: str, knowledge: Knowledge) -> Iterator[_Signal]:
+    found = auth_results.read(notice.authentication_results, knowledge.authserv_id)
+    if found is None:
+        return
+    theirs = f".{domain_of(address)}"
+    if found.dmarc_failed:
+        yield _Side.DOUBT, "sender fails DMARC, our mail server says"
+    elif any(theirs.endswith(f".{d}") or f".{d}".endswith(theirs) for d in found.domains):
+        yield _Side.NOTE, "sender is authentic and of the recipient's domain, our mail server says"
+    elif found.domains:
+        yield _Side.NOTE, "sender is authentic, our mail server says"
 
 
 def _subject(notice: Notice, report: Report | None) -> str:
@@ -180,12 +203,24 @@ def _message_id(notice: Notice, address: str, knowledge: Knowledge) -> Iterator[
 
 
 def _dkim(notice: Notice, address: str, knowledge: Knowledge) -> Iterator[_Signal]:
-    if knowledge.dkim and address in _addresses(notice.original.to):
-        yield _Side.PROOF, "our DKIM signature verifies on the returned headers"
-    elif knowledge.dkim is not None:
+    """Weigh our signature. Each whom a message was to has it, and could use it about the others."""
+    signature = knowledge.dkim
+    if signature is None:
+        return
+    senders, recipients = _addresses(signature.from_), _addresses(signature.to)
+    if not signature.verifies:
         # Not a doubt: servers on the way may change headers, and the signature with them.
-        verifies = "verifies, but not for this address" if knowledge.dkim else "does not verify"
-        yield _Side.NOTE, f"our DKIM signature {verifies}"
+        yield _Side.NOTE, "our DKIM signature does not verify"
+    elif not senders or not senders <= knowledge.mailboxes:
+        # At a provider of mailboxes, the domain signs for strangers, too.
+        yield _Side.NOTE, "our DKIM signature verifies, but not for one of our mailboxes"
+    elif recipients == {address}:
+        side = _Side.CLUE if _precedes(notice, knowledge) else _Side.PROOF
+        yield side, "our DKIM signature verifies, and is for this address"
+    elif address in recipients or not recipients:
+        yield _Side.NOTE, "our DKIM signature verifies, but not for this address alone"
+    else:
+        yield _Side.DOUBT, "our DKIM signature verifies, but for another address"
 
 
 def _returned_from(notice: Notice, knowledge: Knowledge) -> Iterator[_Signal]:

@@ -50,6 +50,19 @@ def test_paths_are_relative_to_the_file_also_the_defaults() -> None:
         ('[hubspot]\nbase_url = "http://api.example.com"', "nothing may travel in the clear"),
         ('[smartlead]\nbase_url = "https://user@example.com"', "smartlead.base_url: https://HOST"),
         ('[webhooks]\nurls = ["ftp://x"]', "webhooks.urls: https://HOST"),
+        ('[trust]\ndkim_keys = "x"', "line 2: trust.dkim_keys: a table is wanted, as in [trust.dk"),
+        (
+            '[trust]\ndkim_keys = {"s1.example.com" = "x"}',
+            "'s1.example.com' is not the name of a k",
+        ),
+        ('[trust]\ndkim_keys = {"s._domainkey.example.com" = 1}', "text is wanted, not 1"),
+        (
+            '[trust.dkim_keys]\n"s._domainkey.example.com" = "x"',
+            "what [[mailboxes]] send, and there",
+        ),
+        ("[trust]\ndkim_dns = true", "line 2: trust.dkim_dns: is about what [[mailboxes]] send"),
+        ('[trust]\ndkim_domains = ["x"]', "trust.dkim_domains: 'x' is not a domain"),
+        ('[trust]\nauthserv_id = "a; b"', 'a name is wanted, as in "mx.example.com"'),
         ('[webhooks]\nurls = "https://hooks.example.com/x"', "webhooks.secret_file: is needed"),
     ],
 )

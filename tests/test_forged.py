@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import signing
 from commands import Run
 from structlog.testing import capture_logs
 
@@ -35,6 +36,7 @@ MADE_UP_ID = "20260309.6@example.org"
 
 MAILBOXES = f'[[mailboxes]]\naddress = "{MAILBOX}"\n'
 PLAIN = "verp = false\n"
+KEYS = f'[trust]\nverp_key_file = "verp.key"\ndkim_keys = {{"{signing.NAME}" = "{signing.record()}"}}\n'
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Setup:
 SETUPS = {
     "mailboxes": Setup(MAILBOXES, GUESS),
     "signed": Setup('[trust]\nverp_key_file = "verp.key"\n' + MAILBOXES, MAILBOX),
+    "authenticated": Setup(KEYS + 'authserv_id = "mx.example.org"\n' + MAILBOXES, MAILBOX),
     "sends": Setup("[trust]\nsends_complete = true\n" + MAILBOXES + PLAIN, MAILBOX, sends=True),
 }
 
@@ -63,6 +66,11 @@ STOLEN = path_for(ATTACKER)
 
 def returned(from_: str, to: str = VICTIM, message_id: str = MADE_UP_ID) -> str:
     return f"From: Sales <{from_}>\nTo: {to}\nSubject: Hello\nMessage-ID: <{message_id}>\n"
+
+
+def signed(from_: str, to: str = VICTIM) -> str:
+    """Give what is returned of a message that our server signed."""
+    return signing.signed(returned(from_, to))
 
 
 def dsn(
@@ -209,6 +217,8 @@ PASSED = (
     "ARC-Authentication-Results: i=1; mx.example.org; dkim=pass header.d=example.org\n"
     "Received-SPF: pass (mx.example.org: domain of bounces@example.org)\n"
 )
+PASSED_AT_THEIRS = PASSED.replace("mx.example.org; dkim=pass", "mx.example.com; dkim=pass")
+FAILED = "Authentication-Results: mx.example.org; dmarc=fail header.from=example.com\n"
 DSN_BOTH = f"Original-Recipient: rfc822; {VICTIM}\nFinal-Recipient: rfc822; {ATTACKER}"
 DSN_LOUD = f"Final-Recipient: rfc822; <{VICTIM.upper()}>"
 
@@ -283,6 +293,37 @@ ATTACKS: dict[str, Callable[[str], list[Mail]]] = {
         (dsn(returned(who), top=BY_A_MAILBOX), OURS)
     ],
     "authenticated, it says": lambda who: [(dsn(returned(who), top=PASSED), OURS)],
+    "authenticated by another server, it says, and by ours before": lambda who: [
+        (dsn(returned(who), top=PASSED_AT_THEIRS + PASSED), OURS)
+    ],
+    "not authenticated, but it says so": lambda who: [
+        (dsn(returned(who), top=FAILED + PASSED), OURS)
+    ],
+    "headers stolen from their own mail": lambda who: [(dsn(signed(who, ATTACKER)), OURS)],
+    "headers stolen from their own mail, with the lead in To": lambda who: [
+        (dsn(signed(who, ATTACKER).replace(f"To: {ATTACKER}", f"To: {VICTIM}")), OURS)
+    ],
+    "headers stolen from their own mail, below a To with the lead": lambda who: [
+        (dsn(f"To: {VICTIM}\n" + signed(who, ATTACKER)), OURS)
+    ],
+    "headers stolen from their own mail, above a To with the lead": lambda who: [
+        (dsn(signed(who, ATTACKER) + f"To: {VICTIM}\n"), OURS)
+    ],
+    "headers stolen from a mail to them and the lead": lambda who: [
+        (dsn(signed(who, f"{ATTACKER}, {VICTIM}")), OURS)
+    ],
+    "headers signed for them with the lead in a name": lambda who: [
+        (dsn(signed(who, f'"<{VICTIM}>" <{ATTACKER}>')), OURS)
+    ],
+    "headers signed with a key of theirs": lambda who: [
+        (dsn(signing.signed(returned(who), "theirs")), OURS)
+    ],
+    "headers signed for a domain of theirs": lambda who: [
+        (dsn(signing.signed(returned(who), "theirs", "example.net")), OURS)
+    ],
+    "headers that leave To unsigned": lambda who: [
+        (dsn(signing.signed(returned(who), covers=("from", "subject"))), OURS)
+    ],
     "a complaint": lambda who: [(COMPLAINT.format(returned(who)), OURS)],
     "a complaint, to their own return path": lambda who: [
         (COMPLAINT.format(returned(who)), STOLEN)
@@ -428,6 +469,7 @@ def test_no_sample_of_any_server_silences_a_lead(sink: Sink) -> None:
 REAL = {
     "mailboxes": (dsn(returned(MAILBOX)), OURS),
     "signed": (dsn(""), path_for(VICTIM)),
+    "authenticated": (dsn(signed(MAILBOX), top=PASSED), OURS),
     "sends": (dsn(returned(GUESS, VICTIM, SENT_TO_VICTIM)), OURS),
 }
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bouncesink import config, verp
 from bouncesink.config import Policy
+from bouncesink.dkim_check import Signature
 from bouncesink.fold import decide, fold
 from bouncesink.model import (
     ActionKind,
@@ -35,6 +36,14 @@ SENT_ID = "20260309.1@example.org"
 MAILBOXES = Knowledge(mailboxes=frozenset({MAILBOX}), is_lead=True, now=NOW)
 SIGNED = replace(MAILBOXES, signed_mailboxes=frozenset({MAILBOX}), verp_keys=(KEY,))
 SENDS = replace(MAILBOXES, sends_complete=True)
+
+
+def with_our_signature(knowledge, to=LEAD, from_=f"Sales <{MAILBOX}>"):
+    return replace(knowledge, dkim=Signature(verifies=True, from_=from_, to=to))
+
+
+def with_our_server(knowledge):
+    return replace(knowledge, authserv_id="mx.example.org")
 
 
 def path_for(address, days_ago=1, key=KEY, separator="+"):
@@ -141,10 +150,48 @@ def test_a_known_send_to_this_address_is_proof():
     assert level(signed, notice()) is TrustLevel.PROVEN
 
 
-def test_our_dkim_signature_is_proof_for_who_the_message_was_to():
-    assert level(replace(MAILBOXES, dkim=True), notice()) is TrustLevel.PROVEN
-    assert level(replace(MAILBOXES, dkim=True), notice(to=OTHER_LEAD)) is TrustLevel.DOUBTFUL
-    assert level(replace(MAILBOXES, dkim=False), notice()) is TrustLevel.PLAUSIBLE
+@pytest.mark.parametrize("to", [LEAD, f"The Lead <{LEAD.upper()}>", f'"x, y" <{LEAD}>'])
+def test_our_dkim_signature_is_proof_for_the_one_it_names(to):
+    assert level(with_our_signature(SIGNED, to), notice(from_=None, to=None)) is TrustLevel.PROVEN
+
+
+@pytest.mark.parametrize(
+    "to", [f"{LEAD}, {OTHER_LEAD}", f'"Mx <{LEAD}>" <{OTHER_LEAD}>', "undisclosed-recipients:;", ""]
+)
+def test_who_got_the_message_too_could_use_our_dkim_signature(to):
+    assert level(with_our_signature(SIGNED, to), notice()) is TrustLevel.DOUBTFUL
+    assert level(with_our_signature(MAILBOXES, to), notice()) is TrustLevel.PLAUSIBLE
+
+
+def test_a_broken_dkim_signature_says_nothing():
+    broken = Signature(verifies=False)
+    assert level(replace(MAILBOXES, dkim=broken), notice()) is TrustLevel.PLAUSIBLE
+    assert level(replace(SIGNED, dkim=broken), notice(), path_for(LEAD)) is TrustLevel.PROVEN
+
+
+def test_our_server_notes_who_is_authentic_and_doubts_who_is_not():
+    def signals(results, knowledge=MAILBOXES):
+        said = notice(results=results)
+        trust = assess(said, said.reports[0], SINK, with_our_server(knowledge))
+        return trust.level, [signal for signal in trust.signals if "our mail server" in signal]
+
+    passed = "mx.example.org; dkim=pass header.d={}"
+    authentic = "sender is authentic, our mail server says"
+    theirs = "sender is authentic and of the recipient's domain, our mail server says"
+    failed = "sender fails DMARC, our mail server says"
+    assert signals([passed.format("example.net")]) == (TrustLevel.PLAUSIBLE, [authentic])
+    assert signals([passed.format("notexample.com")]) == (TrustLevel.PLAUSIBLE, [authentic])
+    assert signals([passed.format("example.com")]) == (TrustLevel.PLAUSIBLE, [theirs])
+    assert signals([passed.format("mx.example.com")]) == (TrustLevel.PLAUSIBLE, [theirs])
+    assert signals(["mx.example.org; dmarc=fail"]) == (TrustLevel.DOUBTFUL, [failed])
+    assert signals(["mx.example.org; spf=fail; dkim=fail"]) == (TrustLevel.PLAUSIBLE, [])
+    # With nothing else to compare with, a forged sender is reason enough.
+    nothing = Knowledge(now=NOW)
+    assert signals(["mx.example.org; dmarc=fail"], nothing) == (TrustLevel.DOUBTFUL, [failed])
+    assert signals([passed.format("example.com")], nothing) == (TrustLevel.UNCHECKED, [])
+    # What is proven is so whoever brings it: many servers' bounces fail DMARC.
+    said = notice(results=["mx.example.org; dmarc=fail"])
+    assert level(with_our_server(SIGNED), said, path_for(LEAD)) is TrustLevel.PROVEN
 
 
 def test_a_way_in_that_vouches_is_proof_unless_it_is_contradicted():
@@ -176,11 +223,13 @@ def test_what_the_config_knows():
     verp = false
     [trust]
     verp_max_age_days = 9
+    authserv_id = "mx.example.org"
     """
     known = Knowledge.of(config.parse(text, Path("bouncesink.toml")), [KEY])
     assert known.mailboxes == {MAILBOX, "sales@gmail.example"}
     assert known.signed_mailboxes == {MAILBOX}
     assert (known.verp_keys, known.verp_max_age_days) == ((KEY,), 9)
+    assert known.authserv_id == "mx.example.org"
 
 
 # An attacker who can reach bounces@ and knows a lead's address, our domain, what our Message-IDs
@@ -298,6 +347,62 @@ FORGERIES = {
         SINK,
         "return path is not signed",
     ),
+    "Authentication-Results with our server's id, below those of another": (
+        with_our_server(MAILBOXES),
+        notice(
+            from_=None,
+            results=("mx.example.net; none", "mx.example.org; dmarc=pass header.from=example.com"),
+        ),
+        SINK,
+        "no From came back",
+    ),
+    "an authentic sender at the lead's provider, no mailbox of ours": (
+        with_our_server(MAILBOXES),
+        notice(from_=None, results=("mx.example.org; dmarc=pass header.from=example.com",)),
+        SINK,
+        "of the recipient's domain",
+    ),
+    "DMARC failed, and Authentication-Results that say otherwise below": (
+        with_our_server(MAILBOXES),
+        notice(
+            results=(
+                "mx.example.org; dmarc=fail header.from=example.com",
+                "mx.example.org; dmarc=pass header.from=example.com",
+            )
+        ),
+        SINK,
+        "sender fails DMARC",
+    ),
+    "headers that we signed to another": (
+        with_our_signature(MAILBOXES, OTHER_LEAD),
+        notice(to=OTHER_LEAD),
+        SINK,
+        "our DKIM signature verifies, but for another address",
+    ),
+    "headers that we signed to another, below a To that we did not": (
+        with_our_signature(MAILBOXES, OTHER_LEAD),
+        notice(),
+        SINK,
+        "our DKIM signature verifies, but for another address",
+    ),
+    "headers that we signed to another, with another To": (
+        replace(SIGNED, dkim=Signature(verifies=False)),
+        notice(),
+        SINK,
+        "our DKIM signature does not verify",
+    ),
+    "headers that our provider signed for a stranger": (
+        with_our_signature(MAILBOXES, from_="x@example.org"),
+        notice(from_="x@example.org"),
+        SINK,
+        "our DKIM signature verifies, but not for one of our mailboxes",
+    ),
+    "headers that we signed, in a bounce that is older": (
+        with_our_signature(SIGNED),
+        notice(sent_at=NOW - 2 * DAYS_OLD),
+        SINK,
+        "bounce is older than the message it is about",
+    ),
     "a forged way through our mailbox": (
         MAILBOXES,
         notice(from_=None, via=(MAILBOX, SINK)),
@@ -375,9 +480,10 @@ def test_a_forged_bounce_changes_nothing_and_shows_in_review_with_the_reason(nam
     ),
     st.sampled_from([SINK, "", path_for(LEAD), path_for(OTHER_LEAD)]),
     st.sampled_from([MAILBOXES, SIGNED, SENDS, HAS_SENT, Knowledge(verp_keys=(KEY,))]),
+    st.none() | st.builds(Signature, st.booleans(), st.text(), st.just(LEAD) | st.text()),
 )
-def test_any_notice_gets_a_level_and_a_reason(said, envelope_to, knowledge):
-    said = replace(said, via=tuple(said.via))
+def test_any_notice_gets_a_level_and_a_reason(said, envelope_to, knowledge, signature):
+    said, knowledge = replace(said, via=tuple(said.via)), replace(knowledge, dkim=signature)
     trust = assess(said, said.reports[0], envelope_to, knowledge)
     assert trust.signals
     if trust.level is TrustLevel.PROVEN:

@@ -117,6 +117,25 @@ def _sheet(config: Config) -> Iterator[Finding]:
     yield Finding("sheet", "ok", f"{sheet.name} has {plural(len(reading.rows), 'row')}")
 
 
+def _trust(config: Config) -> Iterator[Finding]:
+    from bouncesink import auth_results
+    from bouncesink.dkim_check import Signatures
+    from bouncesink.engine import verp_keys
+
+    try:
+        if keys := verp_keys(config):
+            yield Finding("verp", "ok", f"{plural(len(keys), 'key')} for signed return paths")
+        if ours := Signatures.of(config):
+            dns = ", others from the DNS" if ours.dns else ""
+            of = ", ".join(sorted(ours.domains))
+            yield Finding("dkim", "ok", f"{plural(len(ours.keys), 'key')}{dns}; signatures of {of}")
+        if config.trust.authserv_id:
+            auth_results.require()
+            yield Finding("authserv_id", "ok", config.trust.authserv_id)
+    except BouncesinkError as error:
+        yield Finding("trust", "fail", str(error))
+
+
 def _queues(config: Config) -> Iterator[Finding]:
     from bouncesink.engine import utcnow
     from bouncesink.outbox.sinks import only_shows, open_sinks
@@ -136,6 +155,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _recipients,
     _listen,
     _rules,
+    _trust,
     _sheet,
     _queues,
 )

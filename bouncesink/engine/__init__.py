@@ -13,7 +13,9 @@ from typing import TypeVar
 
 import structlog
 
+from bouncesink import auth_results
 from bouncesink.config import Config, read_secret
+from bouncesink.dkim_check import Signatures
 from bouncesink.engine.events import Known, make_events, settle, subjects
 from bouncesink.errors import BouncesinkError, ConfigError
 from bouncesink.fold import announce, contain, decide, fold
@@ -98,17 +100,24 @@ def operator_act(  # noqa: PLR0913, PLR0917 - the fields of an act
 
 @dataclass(slots=True)
 class Engine:
-    """Drains one ledger. It belongs to one thread, as its ledger does."""
+    """Drains one ledger. It belongs to one thread, as its ledger does.
+
+    Raises ConfigError when made with a config whose keys, or what they need, are not there.
+    """
 
     ledger: Ledger
     config: Config
     clock: Callable[[], datetime] = utcnow
     _knowledge: Knowledge = field(init=False)
     _require: TrustLevel = field(init=False)
+    _signatures: Signatures | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._knowledge = Knowledge.of(self.config, verp_keys(self.config))
         self._require = TrustLevel(self.config.trust.require)
+        self._signatures = Signatures.of(self.config)
+        if self.config.trust.authserv_id:
+            auth_results.require()
 
     def drain(self, pool: ReaderPool, observe: Callable[[Outcome], None] | None = None) -> Drained:
         """Read what is pending until nothing is. Raises LedgerError; what was recorded stays."""
@@ -126,7 +135,7 @@ class Engine:
         batch = self.ledger.pending(BATCH)
         if not batch:
             return None
-        readings = list(pool.read_many(batch))
+        readings = self.read(pool, batch)
         done = Drained(arrivals=len(batch))
         for outcome in self._record_safely(batch, readings, done):
             _log(outcome)
@@ -153,6 +162,16 @@ class Engine:
         for part in parts(addresses, BATCH):
             with self.ledger.transaction():
                 self._refold(part)
+
+    def read(self, pool: ReaderPool, batch: Sequence[Arrival]) -> list[Reading]:
+        """Read arrivals, outside of any transaction: the DNS may take its time."""
+        readings = pool.read_many(batch)
+        if (ours := self._signatures) is None:
+            return list(readings)
+        return [
+            replace(reading, signature=ours.check(reading.notice.original.header_block))
+            for reading in readings
+        ]
 
     def _record_safely(
         self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained

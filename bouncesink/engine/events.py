@@ -105,6 +105,7 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
         known_send=send is not None,
         sent_to=send.recipient if send else None,
         sent_at=send.sent_at if send else None,
+        dkim=reading.signature,
         now=arrival.received_at,
     )
     by_action = report is not None and notice.kind in _KIND_OF.values()

@@ -25,7 +25,7 @@ def rebuild(engine: Engine, pool: ReaderPool, *, apply: bool) -> list[Change]:
     """
     revision = _Revision(engine)
     for batch in engine.ledger.all_arrivals(BATCH):
-        revision.look_at(batch, list(pool.read_many(batch)))
+        revision.look_at(batch, engine.read(pool, batch))
     revision.settle_trust()
     addresses = revision.addresses()
     added = revision.by_address()
