@@ -269,8 +269,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     medians = {name: statistics.median(each) for name, each in rates.items()}
     print(f"(a) bare aiosmtpd, dropping everything: {medians['bare']:7.0f} messages/s")
     print(f"(b) bouncesink, every message durable:  {medians['durable']:7.0f} messages/s")
-    print(f"    ratio: {medians['durable'] / medians['bare']:.2f}", end="")
-    print(f" (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
+    print(f"    ratio, median of the rounds: {statistics.median(ratios):.2f}", end="")
+    print(f" ({', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))})")
 
 
 def _line(rates: dict[str, list[float]], index: int) -> str:
