@@ -1,10 +1,13 @@
 """Our own signature on returned headers: what verifies, what does not, and what must not hang."""
 
+import base64
 import builtins
+import quopri
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ from bouncesink import config
 from bouncesink.dkim_check import KEEP, MAX_MISSES, DnsKeys, Signature, Signatures
 from bouncesink.engine import Engine
 from bouncesink.errors import ConfigError
+from bouncesink.identity import arrival_id
 from bouncesink.ledger import open_ledger
+from bouncesink.model import Arrival
+from bouncesink.parse import Options, parse
 
 LEAD = "lead@example.com"
 HEADERS = (
@@ -168,6 +174,99 @@ def test_other_domains_that_sign_for_us() -> None:
     assert made(keys(**{name: signing.record()})).check(block(elsewhere)) == OURS
     assert made(keys(**{name: signing.record("theirs")})).check(block(elsewhere)) == BROKEN
 
+
+# Through the front door
+
+
+def bounce(returned: str, media_type: str = "text/rfc822-headers", coding: str = "8bit") -> str:
+    if coding == "base64":
+        returned = base64.encodebytes(returned.encode()).decode()
+    elif coding == "quoted-printable":
+        returned = quopri.encodestring(returned.encode()).decode()
+    return f"""\
+From: Mail Delivery System <mailer-daemon@example.com>
+To: bounces@example.org
+Subject: Undelivered Mail Returned to Sender
+Date: Tue, 10 Mar 2026 11:00:00 +0000
+Message-ID: <2@example.com>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+
+Final-Recipient: rfc822; {LEAD}
+Action: failed
+Status: 5.1.1
+
+--b
+Content-Type: {media_type}
+Content-Transfer-Encoding: {coding}
+
+{returned}
+--b--
+"""
+
+
+def forwarded(mail: str) -> str:
+    return (
+        "From: sales@example.org\nTo: bounces@example.org\nSubject: Fwd: Undelivered\n"
+        "Date: Tue, 10 Mar 2026 11:30:00 +0000\nMessage-ID: <3@example.org>\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/mixed; boundary="w"\n\n--w\nContent-Type: message/rfc822\n\n'
+        f"{mail}\n--w--\n"
+    )
+
+
+def qmail(returned: str) -> str:
+    return (
+        "From: MAILER-DAEMON@example.com\nTo: bounces@example.org\nSubject: failure notice\n"
+        "Date: Tue, 10 Mar 2026 11:00:00 +0000\nMessage-ID: <2@example.com>\n\n"
+        "Hi. This is the qmail-send program at example.com.\n"
+        "I'm afraid I wasn't able to deliver your message to the following addresses.\n"
+        "This is a permanent error; I've given up. Sorry it didn't work out.\n\n"
+        f"<{LEAD}>:\n550 5.1.1 User unknown\n\n"
+        f"--- Below this line is a copy of the message.\n\nReturn-Path: <sales@example.org>\n{returned}"
+    )
+
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "headers": bounce,
+    "a message": lambda returned: bounce(f"{returned}\nIts body.\n", "message/rfc822"),
+    "in base64": lambda returned: bounce(returned, coding="base64"),
+    "quoted-printable": lambda returned: bounce(returned, coding="quoted-printable"),
+    "attached": lambda returned: forwarded(bounce(returned)),
+    "inline": qmail,
+}
+
+
+UNUSUAL = HEADERS.replace("Hello", "=?utf-8?q?Gr=C3=BC=C3=9Fe?=\n\tvon  uns ")
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_back_is_read_to_the_octet(ours: Signatures, way: str, ends: str) -> None:
+    mail = WAYS[way](RECEIVED + signing.signed(UNUSUAL, header=b"simple"))
+    raw = mail.replace("\n", ends).encode()
+    sink = "bounces@example.org"
+    arrival = Arrival(arrival_id(raw, sink), "lmtp", "", sink, datetime.now(UTC), raw)
+    found = ours.check(parse(arrival, Options()).original.header_block)
+    assert found is not None
+    assert found.verifies
+
+
+def test_a_real_bounce_is_proven_and_stays_so(run: Run) -> None:
+    Path("a.eml").write_text(bounce(signing.signed(HEADERS)))
+    Path("b.toml").write_text(toml(f'require = "proven"\n{CONFIGURED}'))
+    assert run("replay", "a.eml", "--config", "b.toml").code == 0
+    told = run("explain", LEAD, "--config", "b.toml").out
+    assert "our DKIM signature verifies, and is for this address" in told
+    assert run("check", LEAD, "--config", "b.toml").code == 1
+    assert "Nothing changes" in run("rebuild", "--config", "b.toml").out
+
+
+# What must not hang
 
 HOSTILE = [
     "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s1; h=from; bh=AA==; b" + " \n" * 30000,
