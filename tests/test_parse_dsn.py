@@ -263,3 +263,11 @@ def test_opensmtpd_says_the_reply_in_its_text_alone() -> None:
 def test_many_recipients() -> None:
     notice = read(real("postfix-many"))
     assert len(notice.reports) == len({r.recipient for r in notice.reports}) > 20
+
+
+def test_more_recipients_than_we_keep_are_told() -> None:
+    groups = [failed(f"lead{number}@example.com") for number in range(600)]
+    notice = read(dsn(*groups).encode())
+    assert len(notice.reports) == 500
+    assert "recipients" in notice.damage
+    assert "recipients" not in read(dsn(*groups[:500]).encode()).damage

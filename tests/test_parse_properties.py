@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parse_support import DATA, dsn, failed, read
+from parse_support import DATA, NOW, dsn, failed, read
 
-from bouncesink.model import Notice
+from bouncesink import reader
+from bouncesink.classify import load_rules
+from bouncesink.model import Arrival, Notice
+from bouncesink.parse import Options
 
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 from mutate import mutate
 
-SEEDS = [path.read_bytes() for path in sorted(DATA.glob("*.eml"))]
+SAMPLES = Path(__file__).parent.parent / "samples"
+SEEDS = [path.read_bytes() for each in (DATA, SAMPLES) for path in sorted(each.glob("*.eml"))]
 
 
 def sound(notice: Notice) -> None:
@@ -27,10 +31,13 @@ def sound(notice: Notice) -> None:
     repr(notice).encode()
 
 
-@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(min_value=0, max_value=2**32))
 def test_mutated_mails(seed: int) -> None:
-    sound(read(mutate(random.Random(seed), SEEDS)))
+    raw = mutate(random.Random(seed), SEEDS)
+    reading = reader.read(Arrival("", "fuzz", "", "", NOW, raw), Options(), load_rules())
+    sound(reading.notice)
+    assert len(reading.verdicts) == len(reading.notice.reports)
 
 
 @settings(max_examples=100, deadline=None)

@@ -114,6 +114,8 @@ def _parse_mail(arrival: Arrival, options: Options) -> Notice:
         deeper = _recognise(enclosed, damage)
         if deeper[1].reports:
             (name, found), inner = deeper, replace(inner, message=enclosed)
+    if len(found.reports) > MAX_REPORTS:
+        damage.append("recipients")
     notice = _notice(arrival, options, outer, inner, name, found)
     return replace(notice, damage=tuple(dict.fromkeys(damage))) if damage else notice
 

@@ -22,8 +22,6 @@ from bouncesink.parse.reports import (
 
 NAME = "rfc3464"
 
-MAX_RECIPIENTS = 500
-
 _ACTIONS = {
     **{action.value: action for action in DsnAction},
     "failure": DsnAction.FAILED,
@@ -50,7 +48,7 @@ def recognize(message: Message, enrich: Enrich | None = None) -> Found | None:
     reporting = next(
         (_name(g["reporting-mta"]) for g in message.delivery_status if g.get("reporting-mta")), None
     )
-    reports = [_report(group, reporting, message) for group in groups[:MAX_RECIPIENTS]]
+    reports = [_report(group, reporting, message) for group in groups]
     if len(reports) == 1 and not _is_address(reports[0].recipient):
         reports = [_named_elsewhere(reports[0], message)]
     if any(report.diagnostic is None for report in reports):
