@@ -39,8 +39,8 @@ def recognize(message: Message) -> Found | None:
         return _report(message, Headers(""))
     if (
         message.returned_part is not None
-        and _LOOP_SENDER.search(message.from_)
         and _COMPLAINT_SUBJECT.match(message.subject)
+        and _LOOP_SENDER.search(message.from_)
     ):
         return _report(message, Headers(""))
     return None
