@@ -126,6 +126,18 @@ def test_check_and_explain(run: Run) -> None:
     assert run("explain", "free@example.org").code == 1
 
 
+def test_explain_advises_when_to_try_again(run: Run) -> None:
+    full = hard().replace("5.1.1", "5.2.2").replace("550", "552").replace("User unknown", "full")
+    Path("a.eml").write_text(full)
+    run("replay", "a.eml")
+    assert "Advice: do not try again before 2026-03-0" in run("explain", "lead@example.org").out
+    advice = run("explain", "lead@example.org", "--json").lines[0]["advice"]
+    assert advice["not_before"].startswith("2026-03-0")
+    Path("b.eml").write_text(hard(2, 2))
+    run("replay", "b.eml")
+    assert "Advice" not in run("explain", "lead@example.org").out
+
+
 def test_nothing_in_a_bounce_reaches_the_terminal(run: Run) -> None:
     evil = HARD.replace("User unknown", "User \x1b]0;owned\x07\u202eunknown").replace(
         "Subject: Hello", "Subject: \x1b[2J\x9b31m"

@@ -1,18 +1,21 @@
 """`bouncesink explain`: why an address stands as it does."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
-from bouncesink.address import normalise
-from bouncesink.cli.options import config_options, json_option, print_json, read_ledger
-from bouncesink.cli.shape import contact_as_json, event_as_json
-from bouncesink.cli.show import event_lines, plural, safe
+from bouncesink.cli.options import an_address, config_options, json_option, print_json, read_ledger
+from bouncesink.cli.shape import contact_as_json, event_as_json, time_as_json
+from bouncesink.cli.show import event_lines, plural, safe, when
 from bouncesink.config import Config
-from bouncesink.errors import InputError
-from bouncesink.fold import fold, strikes_at
-from bouncesink.model import Contact, Event, TrustLevel
+from bouncesink.fold import advise_after, fold, strikes_at
+from bouncesink.model import Contact, Event, Reason, TrustLevel
+
+_MOST_FOLDED = 300_000
+"""Events that are folded in all to tell what came of each: about a second's work."""
 
 
 @click.command()
@@ -24,22 +27,25 @@ def command(address: str, config: Config, *, as_json: bool) -> int:
 
     Exits with 1 when the ledger knows nothing of it.
     """
-    wanted = normalise(address)
-    if wanted is None:
-        raise InputError(f"{address!r} is not an e-mail address")
+    from bouncesink.engine.gate import reasons_of
+
+    wanted = an_address(address)
     with read_ledger(config) as ledger:
         events = ledger.events_of([wanted]).get(wanted, [])
         leads = ledger.leads_of([wanted]).get(wanted, [])
+        reasons = reasons_of(ledger, [wanted], config.policy)[wanted] & {Reason.DOMAIN}
     events = sorted(events, key=lambda event: (event.occurred_at, event.id))
     steps = list(_steps(wanted, events, config))
-    contact = steps[-1] if steps else Contact(wanted)
+    contact = next(reversed(steps), None) or Contact(wanted)
+    contact = replace(contact, suppressed=contact.suppressed | reasons)
     if as_json:
         print_json(
             {
                 **contact_as_json(contact),
                 "leads": [lead.id for lead in leads],
+                "advice": _advice_as_json(contact, events),
                 "events": [
-                    event_as_json(event) | {"then": contact_as_json(state)}
+                    event_as_json(event) | {"then": contact_as_json(state) if state else None}
                     for event, state in zip(events, steps, strict=True)
                 ],
             }
@@ -50,31 +56,36 @@ def command(address: str, config: Config, *, as_json: bool) -> int:
     return 0 if events else 1
 
 
-def _steps(address: str, events: Sequence[Event], config: Config) -> Iterator[Contact]:
-    """Give the state after each event, by folding all up to it."""
+def _steps(address: str, events: Sequence[Event], config: Config) -> Iterator[Contact | None]:
+    """Give the state after each event, by folding all up to it; None for the old ones of many."""
     require = TrustLevel(config.trust.require)
-    for number in range(1, len(events) + 1):
-        yield fold(address, events[:number], config.policy, require)
+    count = len(events)
+    shown = count if count * count // 2 <= _MOST_FOLDED else max(1, _MOST_FOLDED // count)
+    for number in range(1, count + 1):
+        told = number > count - shown
+        yield fold(address, events[:number], config.policy, require) if told else None
 
 
 def _story(
     contact: Contact,
     events: Sequence[Event],
-    steps: Sequence[Contact],
+    steps: Sequence[Contact | None],
     leads: Sequence[str],
     config: Config,
 ) -> Iterator[str]:
     who = f"lead {', '.join(map(safe, leads))}" if leads else "no lead"
     yield f"{safe(contact.address)} ({who})"
     if not events:
-        yield "  No bounce was about it: it may be mailed."
+        gate = "it may be mailed" if contact.mailable else _blocked(contact)
+        yield f"  No bounce was about it: {gate}."
         return
     before = Contact(contact.address)
     for event, after in zip(events, steps, strict=True):
         yield ""
         yield from event_lines(event)
-        yield f"  then     {_state(after)}" + ("" if after != before else "  (unchanged)")
-        before = after
+        if after is not None:
+            yield f"  then     {_state(after)}" + ("" if after != before else "  (unchanged)")
+            before = after
     yield ""
     yield f"Now: {_state(contact)}."
     if contact.last_strike_at and not contact.hard_since:
@@ -82,12 +93,40 @@ def _story(
         if strikes != contact.strikes:
             yield f"The strikes have decayed since: {strikes} left."
 
+    if advice := _advice(contact, events):
+        yield f"Advice: {advice}."
+
+
+def _advice(contact: Contact, events: Sequence[Event]) -> str:
+    """Say when to try again, where there is something to be said."""
+    found = advise_after(events) if contact.mailable else None
+    if found is None:
+        return ""
+    last, advice = found
+    if advice.wait:
+        return f"do not try again before {when(last.occurred_at + advice.wait)}"
+    if advice.persistent:
+        return "it fails in this way again and again, so do not try it any more"
+    return "find out what the reply is about before you try again"
+
+
+def _advice_as_json(contact: Contact, events: Sequence[Event]) -> dict[str, Any] | None:
+    found = advise_after(events) if contact.mailable else None
+    if found is None:
+        return None
+    last, advice = found
+    not_before = last.occurred_at + advice.wait if advice.wait else None
+    return {"not_before": time_as_json(not_before), "persistent": advice.persistent}
+
 
 def _state(contact: Contact) -> str:
-    gate = "may be mailed" if contact.mailable else "must not be mailed"
-    reasons = f" ({', '.join(sorted(contact.suppressed))})" if contact.suppressed else ""
+    gate = "may be mailed" if contact.mailable else _blocked(contact)
     kind = contact.bounce_type.value if contact.bounce_type else "not bounced"
     return (
         f"{kind}, {plural(contact.bounce_count, 'bounce')} counted, "
-        f"{plural(contact.strikes, 'strike')}, {gate}{reasons}"
+        f"{plural(contact.strikes, 'strike')}, {gate}"
     )
+
+
+def _blocked(contact: Contact) -> str:
+    return f"must not be mailed ({', '.join(sorted(contact.suppressed))})"

@@ -37,7 +37,7 @@ from bouncesink.fold.cells import Columns, columns
 from bouncesink.fold.changes import announce
 from bouncesink.fold.intentions import contain, decide, waiting
 from bouncesink.fold.judgement import Rulings, counts, effective, rulings, when
-from bouncesink.fold.retry import Advice, advise
+from bouncesink.fold.retry import Advice, advise, advise_after
 from bouncesink.fold.state import fold, strikes_at
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Columns",
     "Rulings",
     "advise",
+    "advise_after",
     "announce",
     "columns",
     "contain",

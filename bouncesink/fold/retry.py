@@ -1,10 +1,13 @@
 """PURE. When to try an address again after a bounce, and when to stop."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 
-from bouncesink.model import CATEGORIES, Category, Severity
+from bouncesink.fold.judgement import in_order
+from bouncesink.model import CATEGORIES, Category, Event, Kind, Severity
 
 JITTER = 0.2
 """Each wait is stretched or shortened by up to this part, so that retries do not come in waves."""
@@ -40,6 +43,25 @@ class Advice:
 
     wait: timedelta | None
     persistent: bool = False
+
+
+def advise_after(events: Iterable[Event]) -> tuple[Event, Advice] | None:
+    """Advise after the latest failure among the events of an address; None if none failed.
+
+    As many failures of the same category as stand last in a row count as attempts.
+    """
+    failures = [
+        event
+        for event in in_order(events)
+        if event.kind is Kind.FAILURE and event.verdict is not None
+    ]
+    if not failures:
+        return None
+    last = failures[-1]
+    assert last.verdict is not None
+    category = last.verdict.category
+    row = takewhile(lambda e: e.verdict and e.verdict.category is category, reversed(failures))
+    return last, advise(category, sum(1 for _ in row), last.address)
 
 
 def advise(category: Category, attempt: int, seed: str) -> Advice:
