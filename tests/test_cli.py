@@ -224,6 +224,10 @@ def test_init_and_doctor(run: Run) -> None:
         (["replay", "a.eml", "--leads", "none.csv"], 2, "none.csv"),
         (["replay", "a.eml", "--leads", "noemail.csv"], 4, "no column is called 'EMAIL'"),
         (["replay", "a.eml", "--ledger", "none/x.db"], 3, "none"),
+        (["parse", "x" * 300], 2, "File name too long"),
+        (["status", "--ledger", "x" * 300], 3, "File name too long"),
+        (["check", "\udcff@example.org"], 2, "is not an e-mail address"),
+        (["review", "list", "--limit", str(10**20)], 2, "is not in the range"),
     ],
 )
 def test_mistakes_end_in_one_clear_line(run: Run, args: list[str], code: int, message: str) -> None:

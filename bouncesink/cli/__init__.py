@@ -8,7 +8,7 @@ import click
 
 from bouncesink import __version__
 from bouncesink.cli.show import safe
-from bouncesink.errors import BouncesinkError
+from bouncesink.errors import BouncesinkError, InputError
 
 _COMMANDS = {
     "check": "check",
@@ -75,3 +75,8 @@ def main(args: list[str] | None = None) -> None:
         # The reader of our output has gone, as `head` does: Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        # What nobody foresaw, as a folder on the way that may not be entered.
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"bouncesink: {safe(f'{where}{error.strerror or error}')}", err=True)
+        sys.exit(InputError.exit_code)

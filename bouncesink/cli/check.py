@@ -2,11 +2,9 @@
 
 import click
 
-from bouncesink.address import normalise
-from bouncesink.cli.options import config_options, json_option, print_json, read_ledger
+from bouncesink.cli.options import an_address, config_options, json_option, print_json, read_ledger
 from bouncesink.cli.show import safe
 from bouncesink.config import Config
-from bouncesink.errors import InputError
 
 
 @click.command()
@@ -21,12 +19,7 @@ def command(addresses: tuple[str, ...], config: Config, *, as_json: bool) -> int
     """
     from bouncesink.engine.gate import reasons_of
 
-    wanted = {}
-    for given in addresses:
-        address = normalise(given)
-        if address is None:
-            raise InputError(f"{given!r} is not an e-mail address")
-        wanted[given] = address
+    wanted = {given: an_address(given) for given in addresses}
     with read_ledger(config) as ledger:
         blocked = reasons_of(ledger, wanted.values(), config.policy)
     for given, address in wanted.items():

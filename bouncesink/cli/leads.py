@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bouncesink.address import normalise
-from bouncesink.cli.options import config_options, json_option, open_engine, print_json, read_ledger
+from bouncesink.cli.options import (
+    config_options,
+    json_option,
+    limit_option,
+    open_engine,
+    print_json,
+    read_ledger,
+)
 from bouncesink.cli.shape import action_as_json, contact_as_json
 from bouncesink.cli.show import plural, safe, table
 from bouncesink.config import Config
@@ -67,7 +74,7 @@ def import_(file: Path, config: Config, *, as_json: bool) -> None:
 
 
 @command.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
+@limit_option(50)
 @config_options
 @json_option
 def list_(limit: int, config: Config, *, as_json: bool) -> None:

@@ -45,10 +45,17 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
+def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --limit, how many rows are shown; its greatest is SQLite's greatest integer."""
+    return click.option(
+        "--limit", default=default, show_default=True, type=click.IntRange(1, 2**63 - 1)
+    )
+
+
 def an_address(given: str) -> str:
     """Normalise an address that a person typed. Raises InputError."""
     address = normalise(given)
-    if address is None:
+    if address is None or any("\ud800" <= c <= "\udfff" for c in address):  # not UTF-8
         raise InputError(f"{given!r} is not an e-mail address")
     return address
 

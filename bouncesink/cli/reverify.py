@@ -7,6 +7,7 @@ from bouncesink.cli.options import (
     an_address,
     config_options,
     json_option,
+    limit_option,
     open_engine,
     print_json,
     read_ledger,
@@ -28,7 +29,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1))
+@limit_option(100)
 @config_options
 @json_option
 def list_(limit: int, config: Config, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from bouncesink.cli.options import (
     an_address,
     config_options,
     json_option,
+    limit_option,
     open_engine,
     print_json,
     read_ledger,
@@ -37,7 +38,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
+@limit_option(50)
 @config_options
 @json_option
 def list_(limit: int, config: Config, *, as_json: bool) -> None:

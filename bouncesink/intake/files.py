@@ -1,6 +1,7 @@
 """Mail from files: single mails, folders, globs, mbox files and standard input."""
 
 import glob
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -70,6 +71,8 @@ def to_arrival(found: Found, received_at: datetime, source: str = "replay") -> A
 def _expand(path: str) -> Iterator[str]:
     where = Path(path)
     if where.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):  # rglob passes over it in silence
+            raise InputError(f"{path}: this folder may not be read")
         files = sorted(str(file) for file in where.rglob("*") if file.is_file())
         if not files:
             raise InputError(f"{path}: there is no file in this folder")

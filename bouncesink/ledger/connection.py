@@ -122,7 +122,8 @@ class Connection:
             raise LedgerError(f"{self._path}: a part of this transaction failed; it is given up")
 
     def _open(self) -> sqlite3.Connection:
-        if not self._read_only and self._path.exists() and not os.access(self._path, os.W_OK):
+        writable = os.access(self._path, os.W_OK)
+        if not self._read_only and not writable and os.access(self._path, os.F_OK):
             # SQLite would open it for reading, and say so only when something is to be kept.
             raise LedgerError(f"{self._path}: {_READ_ONLY}")
         mode = "ro" if self._read_only else "rwc"
@@ -209,7 +210,7 @@ def _translate(error: sqlite3.Error, path: Path) -> LedgerError:
         sqlite3.SQLITE_READONLY: _READ_ONLY,
         sqlite3.SQLITE_PERM: "may not be opened; check who owns the file and its folder",
     }
-    if primary == sqlite3.SQLITE_CANTOPEN or path.is_dir():
+    if primary == sqlite3.SQLITE_CANTOPEN or os.path.isdir(path):  # noqa: PTH112 - it never raises
         return LedgerError(f"{path}: {_why_not_open(path)}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return LedgerError(f"{path}: {words.get(primary, f'SQLite says: {error} ({name})')}")
@@ -224,12 +225,16 @@ def _disk_is_full(path: Path) -> bool:
 
 
 def _why_not_open(path: Path) -> str:
-    if path.is_dir():
-        return "is a folder; give the path of a file"
-    if not path.exists():
-        if not path.absolute().parent.is_dir():
-            return f"there is no folder {path.absolute().parent}; create it first"
-        if os.access(path.absolute().parent, os.W_OK):
-            return "there is no such ledger yet; `bouncesink serve` or `bouncesink replay` makes it"
-        return f"cannot be created: the folder {path.absolute().parent} may not be written"
-    return "cannot be opened; check who owns the file and its folder"
+    folder = path.absolute().parent
+    try:
+        if path.is_dir():
+            return "is a folder; give the path of a file"
+        if path.exists():
+            return "cannot be opened; check who owns the file and its folder"
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}; check the path, and who owns its folders"
+    if not folder.is_dir():
+        return f"there is no folder {folder}; create it first"
+    if os.access(folder, os.W_OK):
+        return "there is no such ledger yet; `bouncesink serve` or `bouncesink replay` makes it"
+    return f"cannot be created: the folder {folder} may not be written"
