@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from bouncesink.classify import load_rules
 from bouncesink.config import Config
 from bouncesink.engine import Engine, utcnow
 from bouncesink.errors import BouncesinkError, LedgerError
@@ -118,6 +119,7 @@ async def serve(config: Config) -> None:
     path = config.ledger.path
     with closing(open_ledger(path)) as ledger:  # a ledger that cannot be used stops us here
         Engine(ledger, config)  # and so does a key that cannot
+        load_rules(config.classify.rules)  # and so do rules
         log.info(
             "ledger.open",
             path=str(path),

@@ -205,6 +205,20 @@ def test_init_and_doctor(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("[lmtp]\nlisten = []\nrecipients = ['b@example.com']\n", "lmtp.listen is empty"),
+        ("[lmtp]\nrecipients = ['b@example.com']\n[classify]\nrules = 'none.toml'\n", "none.toml"),
+    ],
+)
+def test_serve_does_not_start_with_what_cannot_work(run: Run, config: str, message: str) -> None:
+    Path("b.toml").write_text(config)
+    result = run("serve", "--config", "b.toml")
+    assert result.code == 2
+    assert message in result.err
+
+
+@pytest.mark.parametrize(
     ("args", "code", "message"),
     [
         (["replay", "none.eml"], 2, "none.eml: no such file or folder"),

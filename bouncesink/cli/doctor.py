@@ -26,7 +26,7 @@ class Finding:
 @config_options
 @json_option
 def command(config: Config, *, as_json: bool) -> int:
-    """Check the config and what it points to: the ledger, the sockets, the rules, the sheet.
+    """Check the config and what it points to: the ledger, sockets, rules, sheet and secrets.
 
     Exits with 2 when something fails. It may run beside the service.
     """

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bouncesink.errors import BouncesinkError
+from bouncesink.errors import BouncesinkError, ConfigError
 
 FIRST_PASSED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
@@ -40,6 +40,10 @@ def open_listeners(
     """
     if passed := _passed(environ):
         return passed
+    if not listen:
+        raise ConfigError(
+            "lmtp.listen is empty, and systemd passed no socket: no mail could come in"
+        )
     made: list[Listener] = []
     try:
         for each in listen:
