@@ -204,6 +204,10 @@ HOSTILE = {
     "a long line": H + b"\n" + b"a" * 50_000_000,
     "a long header": b"Subject: " + b"a " * 25_000_000 + b"\n\nx",
     "open encoded words": b"Subject: " + b"=?" * 2_000_000 + b"\n\nx",
+    "parameters that the standard library takes the square for": REPORT
+    + b'--B\nContent-Type: multipart/mixed\n\n--B\nContent-Type: multipart/mixed; boundary="'
+    + b"; charset=punycode" * 40_000
+    + b'"\n\n--B--\n',
     "NULs": b"\0" * 1_000_000,
     "CRs": H.replace(b"\n", b"\r") + b"\r" * 1_000_000,
     "dashes": REPORT + b"--\n" * 200_000,
