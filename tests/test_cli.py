@@ -3,11 +3,16 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from commands import Run
 from mails import HARD, hard
+
+from bouncesink.engine import utcnow
+from bouncesink.intake.files import find, to_arrival
+from bouncesink.ledger import open_ledger
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -67,6 +72,17 @@ def test_replay_twice_changes_nothing(run: Run) -> None:
     again = run("replay", "a.eml")
     assert "1 mail already in the ledger" in again.out
     assert run("report-bounces").out == report
+
+
+def test_replay_reads_what_another_process_has_put_there(run: Run) -> None:
+    Path("a.eml").write_text(hard())
+    (found,) = find(["a.eml"], 1_000_000)
+    with closing(open_ledger(Path("bouncesink.db"))) as ledger:
+        ledger.append([to_arrival(found, utcnow())])
+    said = run("replay", "a.eml").out
+    assert "1 mail read: 1 failure" in said
+    assert "already in the ledger" not in said
+    assert "another process" not in said
 
 
 def test_the_same_bounce_by_two_ways_counts_once(run: Run) -> None:

@@ -72,7 +72,10 @@ def _replay(paths: Sequence[str], engine: "Engine", pool: "ReaderPool", tally: "
         for batch in _batches(found, tally):
             arrivals = [arrival for arrival, _ in batch]
             tally.files.update({arrival.id: file for arrival, file in batch})
-            tally.known += engine.ledger.append(arrivals).count(False)
+            new = engine.ledger.append(arrivals)
+            tally.known.update(
+                each.id for each, is_new in zip(arrivals, new, strict=True) if not is_new
+            )
             engine.drain(pool, tally.observe)
             advance(sum(len(arrival.raw) for arrival in arrivals))
 
@@ -107,7 +110,7 @@ class Tally:
     kinds: Counter[Kind] = field(default_factory=Counter)
     severities: Counter[Severity] = field(default_factory=Counter)
     read: int = 0
-    known: int = 0
+    known: set[str] = field(default_factory=set)
     same: int = 0
     unchecked: int = 0
     problems: int = 0
@@ -117,6 +120,7 @@ class Tally:
         file = self.files.pop(outcome.arrival.id, None)
         if file is None:
             return
+        self.known.discard(outcome.arrival.id)  # another process put it there, unread yet
         self.read += 1
         self.kinds[outcome.settlement.kind] += 1
         self.same += bool(outcome.reading.notice.reports) and not outcome.events
@@ -142,7 +146,7 @@ class Tally:
             found = ", ".join(f"{n:,} {each.value}" for each, n in self.severities.most_common())
             click.echo(f"New in the ledger: {found}.")
         if self.known:
-            click.echo(f"{plural(self.known, 'mail')} already in the ledger: nothing to do.")
+            click.echo(f"{plural(len(self.known), 'mail')} already in the ledger: nothing to do.")
         if self.same:
             click.echo(f"{plural(self.same, 'mail')} told what another had told: counted once.")
         if reviews:
@@ -152,7 +156,7 @@ class Tally:
                 "No mailboxes are configured, so there was nothing to compare a bounce with: "
                 "each was acted on."
             )
-        if elsewhere := len(self.files) - self.known:
+        if elsewhere := len(self.files) - len(self.known):
             click.echo(f"{plural(elsewhere, 'mail')} read by another process meanwhile.")
         if self.problems:
             click.echo(f"{plural(self.problems, 'file')} could not be taken, see above.")
