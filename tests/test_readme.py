@@ -58,6 +58,16 @@ def test_the_view_and_the_sheet_agree(replayed: Path) -> None:
         assert ours.split(",")[2:] == theirs.rsplit(",", 5)[1:]
 
 
+def test_the_story_that_it_shows_is_the_story(replayed: Path) -> None:
+    """But for what is cut off where `...` stands."""
+    (address, shown) = re.findall(
+        r"^\$ \.venv/bin/bouncesink explain (\S+)\n(.+?)^```", README, re.MULTILINE | re.DOTALL
+    )[0]
+    told = shell(f"{sys.executable} -m bouncesink explain {address}", replayed).splitlines()
+    for ours, theirs in zip(shown.splitlines(), told, strict=True):
+        assert theirs.startswith(ours.removesuffix("..."))
+
+
 def test_the_files_that_it_names_are_there() -> None:
     for name in re.findall(r"\]\(([a-zA-Z0-9_./-]+)\)", README):
         assert (ROOT / name).exists(), name
