@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.intake.files import Found
     from bouncesink.reader import ReaderPool
 
-_BATCH = 200
+_BATCH = 1000
 _BATCH_BYTES = 32_000_000
 _ROWS = 1000
 """Above so many files a table helps nobody: the summary stands alone, and --json has the rest."""

@@ -5,7 +5,9 @@ and recorded in one; all that it records is idempotent by identity, so that two 
 one ledger, and a batch that was cut off is simply read again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, compress
@@ -41,6 +43,9 @@ BATCH = 200
 
 OPERATOR = "operator"
 """The source of events that no arrival gave."""
+
+AHEAD = 1000
+"""Arrivals that are taken up at once, so that reading and recording can go side by side."""
 
 T = TypeVar("T")
 
@@ -131,16 +136,19 @@ class Engine:
     def drain_batch(
         self, pool: ReaderPool, observe: Callable[[Outcome], None] | None = None
     ) -> Drained | None:
-        """Read one batch of what is pending, in one transaction; None when nothing is."""
-        batch = self.ledger.pending(BATCH)
-        if not batch:
+        """Read some of what is pending, a batch in each transaction; None when nothing is."""
+        arrivals = self.ledger.pending(AHEAD)
+        if not arrivals:
             return None
-        readings = self.read(pool, batch)
-        done = Drained(arrivals=len(batch))
-        for outcome in self._record_safely(batch, readings, done):
-            _log(outcome)
-            if observe:
-                observe(outcome)
+        done = Drained()
+        with closing(self._read_ahead(pool, arrivals)) as batches:
+            for batch, readings in batches:
+                outcomes = self._record_safely(batch, readings, done)
+                done.arrivals += len(batch)
+                for outcome in outcomes:
+                    _log(outcome)
+                    if observe:
+                        observe(outcome)
         return done
 
     def act(
@@ -172,6 +180,17 @@ class Engine:
             replace(reading, signature=ours.check(reading.notice.original.header_block))
             for reading in readings
         ]
+
+    def _read_ahead(
+        self, pool: ReaderPool, arrivals: Sequence[Arrival]
+    ) -> Generator[tuple[list[Arrival], list[Reading]], None, None]:
+        """Give batches that are read; a thread reads the next one while the last is recorded."""
+        batches = ((batch, self.read(pool, batch)) for batch in parts(arrivals, BATCH))
+        with ThreadPoolExecutor(1, "read-ahead") as ahead:
+            following = ahead.submit(next, batches, None)
+            while (batch := following.result()) is not None:
+                following = ahead.submit(next, batches, None)
+                yield batch
 
     def _record_safely(
         self, batch: Sequence[Arrival], readings: Sequence[Reading], done: Drained
