@@ -154,6 +154,37 @@ def test_explain_advises_when_to_try_again(run: Run) -> None:
     assert "Advice" not in run("explain", "lead@example.org").out
 
 
+def test_explain_tells_what_check_tells_of_a_domain_that_is_not_there(run: Run) -> None:
+    Path("b.toml").write_text("[policy]\nsuppress_domains = true\n")
+    mail = HARD.replace("5.1.1", "5.1.2").replace("User unknown", "Host or domain name not found")
+    Path("a.eml").write_text(mail)
+    config = ("--config", "b.toml")
+    run("replay", "a.eml", *config)
+    assert "blocked: domain" in run("check", "other@example.org", *config).out
+    story = run("explain", "other@example.org", *config).out
+    assert "it must not be mailed (domain)" in story
+
+
+def test_explain_is_quick_also_of_an_address_with_many_events(run: Run) -> None:
+    entries = [
+        {
+            "email": "a@example.org",
+            "date": 1767225600 + 60 * n,
+            "code": "452",
+            "message_id": f"m{n}",
+        }
+        for n in range(1000)
+    ]
+    run("ingest", "--events", "-", stdin=json.dumps(entries))
+    story = run("explain", "a@example.org", "--json").lines[0]
+    states = [event["then"] for event in story["events"]]
+    assert states[0] is None
+    assert states[-1]["bounce_count"] == story["bounce_count"] == 1000
+    known = [state["bounce_count"] for state in states if state]
+    assert known == list(range(1001 - len(known), 1001))
+    assert sum(known) < 400_000
+
+
 def test_nothing_in_a_bounce_reaches_the_terminal(run: Run) -> None:
     evil = HARD.replace("User unknown", "User \x1b]0;owned\x07\u202eunknown").replace(
         "Subject: Hello", "Subject: \x1b[2J\x9b31m"

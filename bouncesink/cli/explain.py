@@ -76,8 +76,7 @@ def _story(
     who = f"lead {', '.join(map(safe, leads))}" if leads else "no lead"
     yield f"{safe(contact.address)} ({who})"
     if not events:
-        gate = "it may be mailed" if contact.mailable else _blocked(contact)
-        yield f"  No bounce was about it: {gate}."
+        yield f"  No bounce was about it: it {_gate(contact)}."
         return
     before = Contact(contact.address)
     for event, after in zip(events, steps, strict=True):
@@ -92,7 +91,6 @@ def _story(
         strikes = strikes_at(contact, datetime.now(UTC), config.policy)
         if strikes != contact.strikes:
             yield f"The strikes have decayed since: {strikes} left."
-
     if advice := _advice(contact, events):
         yield f"Advice: {advice}."
 
@@ -120,13 +118,14 @@ def _advice_as_json(contact: Contact, events: Sequence[Event]) -> dict[str, Any]
 
 
 def _state(contact: Contact) -> str:
-    gate = "may be mailed" if contact.mailable else _blocked(contact)
     kind = contact.bounce_type.value if contact.bounce_type else "not bounced"
     return (
         f"{kind}, {plural(contact.bounce_count, 'bounce')} counted, "
-        f"{plural(contact.strikes, 'strike')}, {gate}"
+        f"{plural(contact.strikes, 'strike')}, {_gate(contact)}"
     )
 
 
-def _blocked(contact: Contact) -> str:
+def _gate(contact: Contact) -> str:
+    if contact.mailable:
+        return "may be mailed"
     return f"must not be mailed ({', '.join(sorted(contact.suppressed))})"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ def copy_sheet(config: Config, leads: Path, out: Path | None) -> Config:
         shutil.copyfile(leads, part)
         part.replace(out)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk not even what is not there can be removed
+            part.unlink(missing_ok=True)
         raise InputError(f"{leads}: cannot be copied to {out}: {error.strerror}") from None
     return replace(config, sheet=replace(config.sheet, path=out))
 
