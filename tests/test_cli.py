@@ -1,6 +1,7 @@
 """The commands, as a person runs them."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -305,6 +306,18 @@ def test_mistakes_end_in_one_clear_line(run: Run, args: list[str], code: int, me
     assert result.code == code
     assert message in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_locale_without_a_letter_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "a…b.eml"
+    file.write_text(HARD)
+    told = subprocess.run(
+        [sys.executable, "-m", "bouncesink", "parse", file],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"\\u2026" in told.stdout
 
 
 def test_an_interrupted_pipe_is_quiet(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands: thin, all wiring. Each module is one command, imported when it is called."""
 
 import importlib
+import io
 import os
 import sys
 
@@ -61,6 +62,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run a command. A person's mistake ends in one line on stderr, never in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale that lacks a letter must not end us
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(cli.main(args, prog_name="bouncesink", standalone_mode=False) or 0)
     except click.ClickException as error:
