@@ -286,6 +286,9 @@ class _Reader:
             for name, wanted in types_of.items()
             if isinstance(wanted, type) and dataclasses.is_dataclass(wanted)
         }
+        for each in dataclasses.fields(cls):
+            if each.name not in data and _is_required(each):
+                raise self.error((*keys, each.name), "this key is missing")
         made = cls(
             **{
                 name: self.value(types_of[name], value, (*keys, name))
@@ -322,6 +325,10 @@ class _Reader:
     def _one(self, wanted: Any, value: object, keys: tuple[str, ...]) -> Any:
         if wanted is Path and isinstance(value, str) and value:
             return Path(value)
+        if wanted in (int, float) and type(value) in (int, float):
+            most = _most(keys[-1], wanted)
+            if not typing.cast("float", value) <= most:
+                raise self.error(keys, f"at most {most:,} is wanted, not {value!r}")
         if wanted is float and type(value) in (int, float):
             return float(typing.cast("float", value))
         if type(value) is not wanted:
@@ -346,6 +353,20 @@ class _Reader:
             elif table == wanted and re.match(rf"\s*\"?{re.escape(keys[-1])}\"?\s*=", line):
                 return number
         return None
+
+
+def _is_required(field_: "dataclasses.Field[Any]") -> bool:
+    missing = dataclasses.MISSING
+    return field_.default is missing and field_.default_factory is missing
+
+
+def _most(key: str, wanted: type) -> int:
+    """Give the largest number that a key may have: beyond it, clocks and counters overflow."""
+    if key.endswith("_days"):
+        return 36_500
+    if key == "workers":
+        return 256
+    return 1_000_000_000 if wanted is float else 2**40
 
 
 def _check(config: Config, reader: _Reader) -> None:

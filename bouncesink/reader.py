@@ -346,7 +346,8 @@ work(limits)
 
 def work(limits: Mapping[str, Any]) -> None:
     """Be a worker: read batches from standard input, write Readings to standard output."""
-    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):  # a container may forbid it
+        os.nice(_NICENESS)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # we end when our input does
     for number in (signal.SIGPROF, signal.SIGALRM):

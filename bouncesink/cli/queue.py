@@ -13,6 +13,7 @@ from bouncesink.cli.options import (
     actor_option,
     config_options,
     json_option,
+    limit_option,
     open_engine,
     print_json,
     read_ledger,
@@ -58,7 +59,7 @@ command.add_command(work)
     type=click.Choice([state.value for state in ActionState]),
     help="Only in this state; several may be given.  [default: what is open or failed]",
 )
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
+@limit_option(50)
 @config_options
 @json_option
 def list_(

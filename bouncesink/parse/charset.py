@@ -93,9 +93,7 @@ def codec_of(charset: str) -> str | None:
     """Name the codec for a charset label, or None where it is no charset that mail uses."""
     label = charset.strip().strip("\"'").lower().removeprefix("x-").replace("sjis", "shift_jis")
     try:
-        name = codecs.lookup(
-            {"ks_c_5601-1987": "cp949", "unknown-8bit": "utf-8"}.get(label, label)
-        ).name
+        name = codecs.lookup(_ALIASES.get(label, label)).name
     except (LookupError, ValueError):
         return None
     name = _WIDER.get(name, name)

@@ -91,14 +91,6 @@ class Message:
         return next((part for part in self.parts() if part.content_type in content_types), None)
 
     @lazy
-    def is_report(self) -> bool:
-        """Whether it calls itself a delivery status notification (RFC 6522, RFC 3464)."""
-        root = self.root
-        return root.content_type == "multipart/report" and root.params.get(
-            "report-type", "delivery-status"
-        ).lower() in ("delivery-status", "")
-
-    @lazy
     def text(self) -> str:
         """What a person would read: the text before the returned message, HTML without its tags.
 
