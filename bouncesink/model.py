@@ -293,6 +293,10 @@ class TrustLevel(StrEnum):
     CONTRADICTED = "contradicted"
 
 
+TRUST_RANK: Mapping[TrustLevel, int] = {level: rank for rank, level in enumerate(TrustLevel)}
+"""How far from the best: 0 is the best."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """A level and the signals that led to it, each in a few words.

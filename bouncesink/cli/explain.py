@@ -11,7 +11,7 @@ from bouncesink.cli.options import an_address, config_options, json_option, prin
 from bouncesink.cli.shape import contact_as_json, event_as_json, time_as_json
 from bouncesink.cli.show import event_lines, plural, safe, when
 from bouncesink.config import Config
-from bouncesink.fold import advise_after, fold, strikes_at
+from bouncesink.fold import Advice, advise_after, fold, strikes_at
 from bouncesink.model import Contact, Event, Reason, TrustLevel
 
 _MOST_FOLDED = 300_000
@@ -95,9 +95,13 @@ def _story(
         yield f"Advice: {advice}."
 
 
+def _advised(contact: Contact, events: Sequence[Event]) -> tuple[Event, Advice] | None:
+    return advise_after(events) if contact.mailable else None
+
+
 def _advice(contact: Contact, events: Sequence[Event]) -> str:
     """Say when to try again, where there is something to be said."""
-    found = advise_after(events) if contact.mailable else None
+    found = _advised(contact, events)
     if found is None:
         return ""
     last, advice = found
@@ -109,7 +113,7 @@ def _advice(contact: Contact, events: Sequence[Event]) -> str:
 
 
 def _advice_as_json(contact: Contact, events: Sequence[Event]) -> dict[str, Any] | None:
-    found = advise_after(events) if contact.mailable else None
+    found = _advised(contact, events)
     if found is None:
         return None
     last, advice = found

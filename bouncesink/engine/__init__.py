@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain, compress
+from itertools import chain, compress, islice
 from typing import TypeVar
 
 import structlog
@@ -359,11 +359,6 @@ def _log(outcome: Outcome) -> None:
 
 
 def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    part: list[T] = []
-    for item in items:
-        part.append(item)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
+    remaining = iter(items)
+    while part := list(islice(remaining, size)):
         yield part

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from bouncesink.engine import BATCH, Engine, parts
 from bouncesink.engine.events import settle
 from bouncesink.ledger import Settlement
-from bouncesink.model import Arrival, Contact, Event, TrustLevel
+from bouncesink.model import TRUST_RANK, Arrival, Contact, Event
 from bouncesink.reader import ReaderPool, Reading
 
 
@@ -118,8 +118,7 @@ class _Revision:
 
 
 def _better(one: Event | None, other: Event) -> bool:
-    """Whether `one` is trusted more; TrustLevel stands in order, best first."""
+    """Whether `one` is trusted more."""
     if one is None or one.trust is None or other.trust is None:
         return False
-    levels = list(TrustLevel)
-    return levels.index(one.trust.level) < levels.index(other.trust.level)
+    return TRUST_RANK[one.trust.level] < TRUST_RANK[other.trust.level]

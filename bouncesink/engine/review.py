@@ -5,13 +5,11 @@ the other is told. An act is an event about an address; an arrival that names no
 so that what was decided about it is with its review item alone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TypeVar
 
 from bouncesink.config import Config
-from bouncesink.engine import OPERATOR, Engine
+from bouncesink.engine import OPERATOR, Engine, parts
 from bouncesink.errors import AlreadyDecided, InputError
 from bouncesink.fold import waiting
 from bouncesink.identity import event_id
@@ -31,8 +29,6 @@ from bouncesink.model import (
 
 _PREFIX = f"{ActionKind.REVIEW}:"
 _MANY = 50
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +174,12 @@ def _dismiss_wide(engine: Engine, action: Action, decision: Decision) -> int:
     _move(engine, action, states, ActionState.CLAIMED, "being dismissed", decision)
     count = 0
     why = action.payload["why"]
-    for some in _parts(_wide(engine.ledger, engine.config, why)):
+    for some in parts(_wide(engine.ledger, engine.config, why), _MANY):
         with engine.ledger.transaction():
             for address, events in some:
                 engine.act(Act.DISMISS, address, decision.actor, decision.reason, why)
                 count += len(events)
-    for arrivals in _parts(engine.ledger.in_review() if why == "unreadable" else ()):
+    for arrivals in parts(engine.ledger.in_review() if why == "unreadable" else (), _MANY):
         with engine.ledger.transaction():
             for each in arrivals:
                 _end(engine, f"{_PREFIX}arrival:{each.arrival_id}", decision)
@@ -192,12 +188,6 @@ def _dismiss_wide(engine: Engine, action: Action, decision: Decision) -> int:
         _move(engine, action, [ActionState.CLAIMED], ActionState.DONE, "dismissed", decision)
         _end(engine, action.key.replace(ActionKind.REVIEW, ActionKind.ALERT, 1), decision)
     return count
-
-
-def _parts(items: Iterable[_T]) -> Iterator[list[_T]]:
-    remaining = iter(items)
-    while part := list(islice(remaining, _MANY)):
-        yield part
 
 
 def _wide(ledger: Ledger, config: Config, why: str) -> Iterator[tuple[str, list[Event]]]:

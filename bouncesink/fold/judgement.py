@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from bouncesink.config import Policy
 from bouncesink.model import (
+    TRUST_RANK,
     Act,
     Category,
     DsnAction,
@@ -20,7 +21,6 @@ from bouncesink.model import (
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """A date before this is a clock that was never set: 1904, 1970 and 1980 are where clocks start."""
 
-_BEST_FIRST = {level: rank for rank, level in enumerate(TrustLevel)}
 _GATE = {Category.COMPLAINT: Reason.COMPLAINT, Category.UNSUBSCRIBE: Reason.UNSUBSCRIBE}
 _GATE_KINDS = {Kind.FEEDBACK: Reason.COMPLAINT, Kind.UNSUBSCRIBE: Reason.UNSUBSCRIBE}
 
@@ -115,7 +115,7 @@ def trusted(event: Event, require: TrustLevel | None) -> bool:
     level = TrustLevel.UNCHECKED if event.trust is None else event.trust.level
     if level is TrustLevel.UNCHECKED or require is None:
         return level is not TrustLevel.CONTRADICTED
-    return level is not TrustLevel.CONTRADICTED and _BEST_FIRST[level] <= _BEST_FIRST[require]
+    return level is not TrustLevel.CONTRADICTED and TRUST_RANK[level] <= TRUST_RANK[require]
 
 
 def counts(

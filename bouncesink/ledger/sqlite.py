@@ -12,6 +12,7 @@ from bouncesink.errors import LedgerError
 from bouncesink.ledger import Settlement, Totals, Trouble, rows
 from bouncesink.ledger.connection import Connection
 from bouncesink.model import (
+    TRUST_RANK,
     Act,
     Action,
     ActionKind,
@@ -23,7 +24,6 @@ from bouncesink.model import (
     Lead,
     Send,
     Trust,
-    TrustLevel,
 )
 
 _Noun = TypeVar("_Noun")
@@ -137,8 +137,7 @@ class SqliteLedger:
     def _raise_trust(self, event_id: str, trust: Trust | None) -> bool:
         if trust is None:
             return False
-        levels = list(TrustLevel)
-        worse = levels[levels.index(trust.level) + 1 :]
+        worse = [level for level, rank in TRUST_RANK.items() if rank > TRUST_RANK[trust.level]]
         sql = (
             "UPDATE events SET trust = ?, signals = ? "
             f"WHERE id = ? AND trust {_IN_LIST} RETURNING id"
