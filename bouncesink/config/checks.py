@@ -1,0 +1,110 @@
+"""What a config must hold beyond its types: bounds, addresses, and keys that go together."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from bouncesink.address import normalise
+from bouncesink.config.reading import Reader
+from bouncesink.config.sections import Config, Policy
+from bouncesink.model import Category
+
+
+def check(config: Config, reader: Reader) -> None:
+    positive: Mapping[tuple[str, ...], float] = {
+        ("lmtp", "max_message_size"): config.lmtp.max_message_size,
+        ("lmtp", "max_connections"): config.lmtp.max_connections,
+        ("lmtp", "max_recipients"): config.lmtp.max_recipients,
+        ("lmtp", "idle_timeout"): config.lmtp.idle_timeout,
+        ("lmtp", "data_timeout"): config.lmtp.data_timeout,
+        ("lmtp", "shutdown_timeout"): config.lmtp.shutdown_timeout,
+        ("policy", "strikes"): config.policy.strikes,
+        ("policy", "decay_days"): config.policy.decay_days,
+        ("trust", "verp_max_age_days"): config.trust.verp_max_age_days,
+        ("parse", "time_limit"): config.parse.time_limit,
+        ("parse", "memory_limit"): config.parse.memory_limit,
+        ("parse", "workers"): config.parse.workers,
+        ("sheet", "flush_every"): config.sheet.flush_every,
+        ("sheets", "timeout"): config.sheets.timeout,
+    }
+    for keys, number in positive.items():
+        if not number > 0:
+            raise reader.error(keys, "a number above zero is wanted")
+    for listen in config.lmtp.listen:
+        if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]]+):\d{1,5}", listen):
+            raise reader.error(
+                ("lmtp", "listen"), f"{listen!r} is neither HOST:PORT nor unix:/PATH"
+            )
+    if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
+        raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
+    _check_policy(config.policy, reader)
+    _check_trust(config, reader)
+    addresses = [(("lmtp", "recipients"), address) for address in config.lmtp.recipients]
+    addresses += [(("mailboxes", "address"), mailbox.address) for mailbox in config.mailboxes]
+    if config.trust.bounce_address:
+        addresses.append((("trust", "bounce_address"), config.trust.bounce_address))
+    for keys, address in addresses:
+        if normalise(address) is None:
+            raise reader.error(keys, f"{address!r} is not an e-mail address")
+    if not re.fullmatch(r"[\w-]{10,200}|", config.sheets.spreadsheet, re.ASCII):
+        raise reader.error(
+            ("sheets", "spreadsheet"), "the id between /d/ and /edit of its address is wanted"
+        )
+    if not re.fullmatch(r"https://[^/]+|http://(127\.0\.0\.1|localhost)(:\d+)?", config.sheets.api):
+        raise reader.error(
+            ("sheets", "api"), "https://HOST is wanted: the key must not travel in the clear"
+        )
+    _check_queues(config, reader)
+    try:
+        ZoneInfo(config.sheet.time_zone)
+    except (OSError, ValueError, KeyError):
+        raise reader.error(
+            ("sheet", "time_zone"),
+            f'{config.sheet.time_zone!r} is not a time zone; as in "Europe/Berlin"',
+        ) from None
+
+
+def _check_policy(policy: Policy, reader: Reader) -> None:
+    for name in ("requalify_days", "reverify_after_days"):
+        if getattr(policy, name) < 0:
+            raise reader.error(("policy", name), "days are wanted, or 0 for never")
+    for name in policy.reverify:
+        if name not in list(Category):
+            near = difflib.get_close_matches(name, Category, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise reader.error(("policy", "reverify"), f"{name!r} is no category{hint}")
+
+
+def _check_trust(config: Config, reader: Reader) -> None:
+    trust = config.trust
+    label = r"[\w-]{1,63}"
+    for name in trust.dkim_keys:
+        if not re.fullmatch(rf"({label}\.)+_domainkey(\.{label})+", name, re.ASCII):
+            raise reader.error(
+                ("trust", "dkim_keys"),
+                f'{name!r} is not the name of a key, as in "selector._domainkey.example.com"',
+            )
+    for domain in trust.dkim_domains:
+        if not re.fullmatch(rf"{label}(\.{label})+", domain, re.ASCII):
+            raise reader.error(("trust", "dkim_domains"), f"{domain!r} is not a domain")
+    if not re.fullmatch(r"[^\s;()\"]{1,255}|", trust.authserv_id):
+        raise reader.error(("trust", "authserv_id"), 'a name is wanted, as in "mx.example.com"')
+    used = next((key for key in ("dkim_keys", "dkim_dns") if getattr(trust, key)), None)
+    if used and not config.mailboxes:
+        raise reader.error(("trust", used), "is about what [[mailboxes]] send, and there are none")
+
+
+def _check_queues(config: Config, reader: Reader) -> None:
+    urls = [
+        (("hubspot", "base_url"), config.hubspot.base_url),
+        (("smartlead", "base_url"), config.smartlead.base_url),
+        *((("webhooks", "urls"), url) for url in config.webhooks.urls),
+    ]
+    for keys, url in urls:
+        if not re.fullmatch(
+            r"(https://[^/@\s]+|http://(127\.0\.0\.1|localhost)(:\d+)?)(/\S*)?", url
+        ):
+            raise reader.error(keys, "https://HOST/... is wanted: nothing may travel in the clear")
+    if config.webhooks.urls and config.webhooks.secret_file is None:
+        raise reader.error(("webhooks", "secret_file"), "is needed: what is told is signed with it")

@@ -1,0 +1,202 @@
+"""The tables of a config file, each a frozen dataclass with its defaults.
+
+Durations are in seconds unless the key says `days`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bouncesink.model import Category
+
+Profile = Literal["careful", "rfc5321"]
+Require = Literal["proven", "plausible", "doubtful"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    path: Path = Path("bouncesink.db")
+
+
+@dataclass(frozen=True, slots=True)
+class LmtpConfig:
+    """`listen` is `HOST:PORT`, `[V6]:PORT` or `unix:PATH`, one or several. Sizes are in octets."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8024",)
+    recipients: tuple[str, ...] = ()
+    max_message_size: int = 50_000_000
+    max_connections: int = 1000
+    max_recipients: int = 100
+    idle_timeout: float = 300.0
+    data_timeout: float = 180.0
+    shutdown_timeout: float = 20.0
+    socket_mode: str = "0660"
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxConfig:
+    """One of the addresses that outreach is sent from.
+
+    `verp` is whether its mail carries our signed return path, once there is a key: Gmail's cannot.
+    """
+
+    address: str
+    verp: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How events become the state of an address; see the rules in `bouncesink.fold`.
+
+    `suppress_domains` blocks all addresses of a domain that turned out not to exist.
+    `requalify_days` after it was suppressed by hand, `suppress requalify` lets an address go; 0 is
+    never. An address that is HARD for one of the categories in `reverify` is to be asked by another
+    way: they say more of the sender than of the address. So is one that shows a sign of life (an
+    automatic reply, a receipt) `reverify_after_days` or more after it became HARD; 0 is never.
+    """
+
+    profile: Profile = "careful"
+    strikes: int = 3
+    decay_days: int = 30
+    suppress_domains: bool = False
+    requalify_days: int = 0
+    reverify: tuple[str, ...] = (Category.POLICY, Category.RECIPIENT_RESTRICTED)
+    reverify_after_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class TrustConfig:
+    """`require` is the least trust with which a bounce changes anything about an address.
+
+    `verp_key_file` holds the keys of signed return paths: see `bouncesink.verp`; they are put into
+    `bounce_address`, by default the first of `lmtp.recipients`. `sends_complete` says that the
+    `sends` table knows all that was sent, so that what it does not know is doubtful.
+
+    `dkim_keys` are the DNS records of the keys that sign what the mailboxes send, by name, as in
+    `selector._domainkey.example.org`; with `dkim_dns`, others are looked up. `dkim_domains` sign
+    for the mailboxes, too, besides the domains of these and of `dkim_keys`. `authserv_id` is what
+    our own mail server calls itself in Authentication-Results (RFC 8601); "" believes none.
+    """
+
+    require: Require = "plausible"
+    verp_key_file: Path | None = None
+    verp_max_age_days: int = 45
+    bounce_address: str = ""
+    sends_complete: bool = False
+    dkim_keys: Mapping[str, str] = field(default_factory=dict)
+    dkim_dns: bool = False
+    dkim_domains: tuple[str, ...] = ()
+    authserv_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SheetConfig:
+    """The Lead Details sheet. `path` is the embedded default: a local CSV file."""
+
+    path: Path = Path("lead_details.csv")
+    key_column: str = "LEAD ID"
+    email_column: str = "EMAIL"
+    time_zone: str = "UTC"
+    flush_every: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SheetsConfig:
+    """Lead Details in Google Sheets, in place of the CSV file once `spreadsheet` is set.
+
+    `spreadsheet` is the id between `/d/` and `/edit` of its address. `credentials` is the JSON key
+    of a service account: a file, or a systemd credential of that name. `timeout` is for one
+    request. `api` is where the Sheets API answers.
+    """
+
+    spreadsheet: str = ""
+    tab: str = "Lead Details"
+    credentials: Path = Path("google.json")
+    timeout: float = 60.0
+    api: str = "https://sheets.googleapis.com"
+
+
+@dataclass(frozen=True, slots=True)
+class LeadsConfig:
+    """`act_on_unknown` lets a HARD address that is no lead start HubSpot and SmartLead actions."""
+
+    act_on_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HubSpotConfig:
+    """Proposals are carried out by API once `token_file` holds a private app's token.
+
+    Only approved ones are; "auto" approves each by itself.
+    """
+
+    token_file: Path | None = None
+    approve: Literal["manual", "auto"] = "manual"
+    base_url: str = "https://api.hubapi.com"
+
+
+@dataclass(frozen=True, slots=True)
+class SmartLeadConfig:
+    """Removals are carried out by API once `key_file` holds a key and `dry_run` is off."""
+
+    key_file: Path | None = None
+    dry_run: bool = True
+    base_url: str = "https://server.smartlead.ai/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class PostcardsConfig:
+    """A lead is eligible when each of `required_columns` of the sheet is filled."""
+
+    required_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhooksConfig:
+    """Each of `urls` is told of each change of an address, signed with `secret_file`'s secret."""
+
+    urls: tuple[str, ...] = ()
+    secret_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParseConfig:
+    """Bounds on reading one arrival. `memory_limit` is in octets of address space a worker."""
+
+    time_limit: float = 2.0
+    memory_limit: int = 1_500_000_000
+    workers: int = 1
+    campaign_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyConfig:
+    """`rules` is a file of your own rules, which go before ours."""
+
+    rules: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    format: Literal["auto", "console", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    lmtp: LmtpConfig = field(default_factory=LmtpConfig)
+    mailboxes: tuple[MailboxConfig, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    trust: TrustConfig = field(default_factory=TrustConfig)
+    sheet: SheetConfig = field(default_factory=SheetConfig)
+    sheets: SheetsConfig = field(default_factory=SheetsConfig)
+    leads: LeadsConfig = field(default_factory=LeadsConfig)
+    hubspot: HubSpotConfig = field(default_factory=HubSpotConfig)
+    smartlead: SmartLeadConfig = field(default_factory=SmartLeadConfig)
+    postcards: PostcardsConfig = field(default_factory=PostcardsConfig)
+    webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
+    parse: ParseConfig = field(default_factory=ParseConfig)
+    classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    log: LogConfig = field(default_factory=LogConfig)

@@ -1,0 +1,104 @@
+"""What the service does beside taking mail in: the engine, the sheet and the queues."""
+
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+
+import structlog
+
+from bouncesink.config import Config
+from bouncesink.engine import Engine, utcnow
+from bouncesink.ledger import open_ledger
+from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet
+from bouncesink.outbox.sinks import only_shows, open_sinks
+from bouncesink.outbox.worker import QueueSink, Worker
+from bouncesink.reader import ReaderPool
+from bouncesink.service.chore import Chore
+
+POLL = 5.0
+"""Seconds after which the engine looks for arrivals that another process appended."""
+
+log = structlog.get_logger(__name__)
+
+
+def chores(config: Config) -> dict[str, Chore]:
+    """Give every chore by its name; those that find something to be done wake the queues."""
+    path = config.ledger.path
+    queues = {
+        sink.name: Chore(sink.name, POLL, partial(_work, config, sink), path)
+        for sink in open_sinks(config, utcnow)
+        if not only_shows(config, sink)
+    }
+
+    def on_actions() -> None:
+        for queue in queues.values():
+            queue.wake()
+
+    flusher = _Flusher(config, on_actions)
+    return {
+        "engine": Chore("engine", POLL, partial(_drain, config, on_actions), path),
+        "sheet": Chore("sheet", config.sheet.flush_every, flusher.step, path),
+        **queues,
+    }
+
+
+def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None:
+    """Drain whenever woken, until told to stop; the pool and the ledger stay open meanwhile."""
+    with (
+        ReaderPool(config.parse, config.classify.rules) as pool,
+        closing(open_ledger(config.ledger.path)) as ledger,
+    ):
+        engine = Engine(ledger, config)
+        while chore.goes_on():
+            done = engine.drain_batch(pool)
+            chore.trouble("")
+            if done is None:
+                chore.rest()
+            elif done.actions:
+                on_actions()
+
+
+def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
+    """Work a queue whenever something in it is due; each has a thread, and holds up no other."""
+    with closing(open_ledger(config.ledger.path)) as ledger:
+        worker = Worker(ledger, sink, utcnow)
+        while chore.goes_on():
+            worked = worker.step()
+            chore.trouble(str(worker.trouble or ""))
+            if not worked:
+                chore.rest()
+
+
+class _Flusher:
+    """Brings leads in from the sheet, and the five columns out to it."""
+
+    def __init__(self, config: Config, on_actions: Callable[[], None]) -> None:
+        self._config = config
+        self._on_actions = on_actions
+        self._sheet: Sheet | None = None
+        self._last: FlushResult | None = None
+
+    def step(self, chore: Chore) -> None:
+        sheet = self._sheet = self._sheet or open_sheet(self._config)
+        if sheet is None:
+            return
+        with closing(open_ledger(self._config.ledger.path)) as ledger:
+            engine = Engine(ledger, self._config)
+            last = self._last
+            result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
+        self._last = result
+        if result.addresses:
+            self._on_actions()
+        if result.changes or result.repairs:
+            log.info(
+                "sheet.flushed",
+                sheet=sheet.name,
+                leads=result.leads,
+                cells=result.cells,
+                put_back=len(result.put_back),
+                repairs=result.repairs,
+            )
+        chore.trouble("; ".join(result.problems))
+        for problem in result.problems:
+            if last is None or problem not in last.problems:
+                log.warning("sheet.problem", sheet=sheet.name, problem=problem)
