@@ -1,0 +1,1 @@
+"""HTTP: health, metrics, providers' webhooks, the gate and the operator's page."""
