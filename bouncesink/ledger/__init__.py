@@ -11,7 +11,7 @@ address that is asked for with one is found; a reply code beyond 32 bits is kept
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +76,45 @@ class Totals:
     actions: Mapping[tuple[ActionKind, ActionState], int] = field(default_factory=dict)
     last_arrival_at: datetime | None = None
     oldest_pending_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendCount:
+    """How many messages went out on a day (UTC); "" is what is not known.
+
+    `mailbox` is the address that they were sent from, `domain` that of the recipients.
+    """
+
+    day: date
+    campaign: str
+    mailbox: str
+    domain: str
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class BounceCount:
+    """How many messages bounced, each counted once; `sender` is the From field as it was."""
+
+    campaign: str
+    sender: str
+    domain: str
+    severity: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCount:
+    """How many messages were blocked on one day, and one of the sentences that said so.
+
+    `days_ago` is whole days before the end of the span.
+    """
+
+    domain: str
+    remote_mta: str
+    days_ago: int
+    said: str
+    count: int
 
 
 class Ledger(Protocol):
@@ -192,6 +231,18 @@ class Ledger(Protocol):
 
     def find_actions(self, prefix: str, limit: int) -> list[Action]:
         """Those whose key begins so, by key."""
+
+    # watch
+    def put_send_counts(self, counts: Sequence[SendCount]) -> None:
+        """Keep how much was sent; a day's count for the same names takes the place of the last."""
+
+    def sent_between(self, since: datetime, until: datetime) -> list[SendCount]:
+        """Count what was sent from `since`, before `until`; days are whole."""
+
+    def bounced_between(self, since: datetime, until: datetime) -> list[BounceCount]:
+        """HARD and BLOCK failures that occurred then, and that are not doubtful."""
+
+    def blocked_between(self, since: datetime, until: datetime) -> list[BlockCount]: ...
 
     # trouble
     def put_trouble(self, part: str, text: str, at: datetime) -> None:

@@ -7,11 +7,11 @@ U+FFFD. Times become UTC text with milliseconds, `2026-01-31T12:00:00.000Z`, whi
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from bouncesink.address import domain_of
-from bouncesink.ledger import ArrivalState, Settlement, Totals
+from bouncesink.ledger import ArrivalState, SendCount, Settlement, Totals
 from bouncesink.model import (
     Act,
     Action,
@@ -382,3 +382,8 @@ def totals_of(
         last_arrival_at=maybe_time(last_arrival_at),
         oldest_pending_at=maybe_time(oldest_pending_at),
     )
+
+
+def send_count_of(row: Row) -> SendCount:
+    day, campaign, mailbox, domain, sent = row
+    return SendCount(date.fromisoformat(day), campaign, mailbox, domain, sent)

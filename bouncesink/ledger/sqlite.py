@@ -7,9 +7,10 @@ from bouncesink.ledger.arrivals import Arrivals
 from bouncesink.ledger.events import Events
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.standing import Standing
+from bouncesink.ledger.watch import Watched
 
 
-class SqliteLedger(Arrivals, Events, LeadsAndSends, Actions, Standing):
+class SqliteLedger(Arrivals, Events, LeadsAndSends, Actions, Standing, Watched):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 
     def close(self) -> None:

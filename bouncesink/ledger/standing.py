@@ -1,7 +1,5 @@
 """How the ledger stands and what there is trouble with, in SQLite."""
 
-
-
 from datetime import datetime
 
 from bouncesink.ledger import Totals, Trouble, rows
