@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from bouncesink.address import normalise
+from bouncesink.config.exposure import refusal
 from bouncesink.config.reading import Reader
 from bouncesink.config.sections import Config, Policy
 from bouncesink.model import Category
@@ -27,15 +28,14 @@ def check(config: Config, reader: Reader) -> None:
         ("parse", "workers"): config.parse.workers,
         ("sheet", "flush_every"): config.sheet.flush_every,
         ("sheets", "timeout"): config.sheets.timeout,
+        ("web", "max_body_size"): config.web.max_body_size,
+        ("web", "max_connections"): config.web.max_connections,
+        ("web", "timeout"): config.web.timeout,
     }
     for keys, number in positive.items():
         if not number > 0:
             raise reader.error(keys, "a number above zero is wanted")
-    for listen in config.lmtp.listen:
-        if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]]+):\d{1,5}", listen):
-            raise reader.error(
-                ("lmtp", "listen"), f"{listen!r} is neither HOST:PORT nor unix:/PATH"
-            )
+    _check_listen(config, reader)
     if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
         raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
     _check_policy(config.policy, reader)
@@ -63,6 +63,18 @@ def check(config: Config, reader: Reader) -> None:
             ("sheet", "time_zone"),
             f'{config.sheet.time_zone!r} is not a time zone; as in "Europe/Berlin"',
         ) from None
+
+
+def _check_listen(config: Config, reader: Reader) -> None:
+    for part, listens in (("lmtp", config.lmtp.listen), ("web", config.web.listen)):
+        for listen in listens:
+            if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]]+):\d{1,5}", listen):
+                raise reader.error(
+                    (part, "listen"), f"{listen!r} is neither HOST:PORT nor unix:/PATH"
+                )
+    for listen in config.web.listen:
+        if why := refusal(listen, config.web):
+            raise reader.error(("web", "listen"), why)
 
 
 def _check_policy(policy: Policy, reader: Reader) -> None:

@@ -161,6 +161,21 @@ class WebhooksConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """`listen` is as in `LmtpConfig`; without any there is no web server. Sizes are in octets.
+
+    `hosts` are the names under which it is asked for, besides localhost and addresses. `timeout` is
+    for a request to come in whole, and again for its answer.
+    """
+
+    listen: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    max_body_size: int = 10_000_000
+    max_connections: int = 200
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class ParseConfig:
     """Bounds on reading one arrival. `memory_limit` is in octets of address space a worker."""
 
@@ -197,6 +212,7 @@ class Config:
     smartlead: SmartLeadConfig = field(default_factory=SmartLeadConfig)
     postcards: PostcardsConfig = field(default_factory=PostcardsConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
+    web: WebConfig = field(default_factory=WebConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
