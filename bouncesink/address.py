@@ -42,6 +42,11 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2]
 
 
+def bare(field: str) -> str:
+    """Give the address of a From field, without the name."""
+    return field[field.rfind("<") :].strip() if "<" in field else field
+
+
 def _normalise_domain(domain: str) -> str:
     domain = domain.strip().rstrip(".").lower()
     if _UNWANTED.search(domain):

@@ -28,6 +28,10 @@ def check(config: Config, reader: Reader) -> None:
         ("parse", "workers"): config.parse.workers,
         ("sheet", "flush_every"): config.sheet.flush_every,
         ("sheets", "timeout"): config.sheets.timeout,
+        ("watch", "window_days"): config.watch.window_days,
+        ("watch", "warn_percent"): config.watch.warn_percent,
+        ("watch", "min_bounces"): config.watch.min_bounces,
+        ("watch", "min_blocks"): config.watch.min_blocks,
         ("web", "max_body_size"): config.web.max_body_size,
         ("web", "max_connections"): config.web.max_connections,
         ("web", "timeout"): config.web.timeout,
@@ -38,6 +42,10 @@ def check(config: Config, reader: Reader) -> None:
     _check_listen(config, reader)
     if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
         raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
+    if not config.watch.warn_percent <= config.watch.act_percent <= 100:
+        raise reader.error(
+            ("watch", "act_percent"), "is from watch.warn_percent to 100: it is the later alarm"
+        )
     _check_policy(config.policy, reader)
     _check_trust(config, reader)
     addresses = [(("lmtp", "recipients"), address) for address in config.lmtp.recipients]

@@ -176,6 +176,24 @@ class WebConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """When a rate of hard bounces is an alarm: see `bouncesink.watch`.
+
+    A rate is over the last `window_days`. At `warn_percent` there is an alert, at `act_percent` the
+    campaign is to be paused, too: "propose" asks a person first, "auto" does not, "off" never asks.
+    Fewer hard bounces than `min_bounces` are no alarm, nor are fewer blocks in a day by one
+    provider than `min_blocks`.
+    """
+
+    window_days: int = 7
+    warn_percent: float = 2.0
+    act_percent: float = 3.0
+    min_bounces: int = 3
+    min_blocks: int = 10
+    pause: Literal["propose", "auto", "off"] = "propose"
+
+
+@dataclass(frozen=True, slots=True)
 class ParseConfig:
     """Bounds on reading one arrival. `memory_limit` is in octets of address space a worker."""
 
@@ -213,6 +231,7 @@ class Config:
     postcards: PostcardsConfig = field(default_factory=PostcardsConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     web: WebConfig = field(default_factory=WebConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bouncesink.address import normalise
+from bouncesink.address import bare, normalise
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Settlement
 from bouncesink.model import Arrival, DsnAction, Event, Kind, Lead, Original, Report, Send, Verdict
@@ -61,7 +61,7 @@ def subjects(arrival: Arrival, reading: Reading) -> Iterator[Subject]:
             seen.add((address, report.action))
             yield Subject(address, report, verdict)
     if not notice.reports and notice.kind in _FROM_THE_ADDRESS:
-        address = normalise(_bare(notice.from_) or arrival.envelope_from)
+        address = normalise(bare(notice.from_ or "") or arrival.envelope_from)
         if address:
             yield Subject(address, None, reading.verdict)
 
@@ -133,10 +133,3 @@ def _campaign(original: Original) -> str | None:
     """Name the campaign: the first header that is one, not those that name a single message."""
     names = (name for name in original.campaign if name not in _OF_ONE_MESSAGE)
     return next((original.campaign[name] for name in names), None)
-
-
-def _bare(from_: str | None) -> str:
-    """Give the address of a From field, without the name."""
-    if not from_:
-        return ""
-    return from_[from_.rfind("<") :].strip() if "<" in from_ else from_

@@ -1,0 +1,96 @@
+"""What the watch sees in the ledger: rates over a rolling window, and spikes of blocks."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bouncesink.address import bare, domain_of, normalise
+from bouncesink.config import WatchConfig
+from bouncesink.ledger import BlockCount, BounceCount, Ledger, SendCount
+from bouncesink.model import Severity
+from bouncesink.provider import provider_of
+from bouncesink.watch import Alarm, Blocks, Limits, Rate, Scope, alarms, is_spike, rates
+
+BEFORE = 14
+"""Days before the last one, with which it is compared."""
+
+Named = Iterator[tuple[Scope, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was seen at `at`: every rate, those that ask for something, and spikes of blocks."""
+
+    at: datetime
+    rates: tuple[Rate, ...]
+    alarms: tuple[Alarm, ...]
+    spikes: tuple[Blocks, ...]
+
+
+def look(ledger: Ledger, config: WatchConfig, now: datetime) -> View:
+    """Look at the window that ends now."""
+    since, until = now - timedelta(days=config.window_days), now + timedelta(milliseconds=1)
+    limits = limits_of(config)
+    found = rates(
+        _sent(ledger.sent_between(since, until)), _hard(ledger.bounced_between(since, until))
+    )
+    blocked = ledger.blocked_between(now - timedelta(days=BEFORE + 1), until)
+    spikes = tuple(each for each in blocks(blocked) if is_spike(each, limits))
+    return View(now, tuple(found), tuple(alarms(found, limits)), spikes)
+
+
+def limits_of(config: WatchConfig) -> Limits:
+    return Limits(
+        config.warn_percent / 100, config.act_percent / 100, config.min_bounces, config.min_blocks
+    )
+
+
+def blocks(counts: Iterable[BlockCount]) -> list[Blocks]:
+    """Gather blocks by provider; of its sentences, the one that the most messages got."""
+    days: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    said: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for each in counts:
+        name = provider_of(each.domain, each.remote_mta)
+        days[name][each.days_ago] += each.count
+        if each.days_ago == 0:
+            said[name][each.said] += each.count
+    return [
+        Blocks(
+            name,
+            found[0],
+            [found[ago] for ago in range(1, BEFORE + 1)],
+            said[name].most_common(1)[0][0] if said[name] else "",
+        )
+        for name, found in sorted(days.items())
+    ]
+
+
+def _sent(counts: Sequence[SendCount]) -> Counter[tuple[Scope, str]]:
+    total: Counter[tuple[Scope, str]] = Counter()
+    for each in counts:
+        for key in _names(each.campaign, each.mailbox, each.domain):
+            total[key] += each.sent
+    return total
+
+
+def _hard(counts: Iterable[BounceCount]) -> Counter[tuple[Scope, str]]:
+    total: Counter[tuple[Scope, str]] = Counter()
+    for each in counts:
+        if each.severity == Severity.HARD:
+            for key in _names(each.campaign, each.sender, each.domain):
+                total[key] += each.count
+    return total
+
+
+def _names(campaign: str, mailbox: str, domain: str) -> Named:
+    """Name what a message counts for.
+
+    The provider by the recipient's domain alone: who hosts it is known of bounces only, and a rate
+    must count the same messages above and below the line.
+    """
+    yield Scope.CAMPAIGN, campaign
+    address = normalise(bare(mailbox)) or ""
+    yield Scope.MAILBOX, address
+    yield Scope.SENDING_DOMAIN, domain_of(address) if address else ""
+    yield Scope.PROVIDER, provider_of(domain) if domain else ""
