@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bouncesink.model import (
     Action,
@@ -117,6 +117,48 @@ class BlockCount:
     count: int
 
 
+FailuresBy = Literal["day", "category", "rule", "campaign", "subject", "sender", "host"]
+"""What failures are counted by; `host` is the recipient's domain, a space, and the remote MTA."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many messages failed under a name, each counted once; "" is none."""
+
+    name: str
+    severity: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderCursor:
+    """How far a folder of a mailbox has been read over IMAP.
+
+    Messages up to `last_uid` were looked at; it means something only as long as the folder's
+    UIDVALIDITY stays the same (RFC 3501, section 2.3.1.1). `mined_at` is when the folder was last
+    read to its end, None until it was.
+    """
+
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    last_uid: int = 0
+    mined_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MinedMessage:
+    """A message of a folder that was looked at, and when the mailbox received it.
+
+    `gmail_id` is its X-GM-MSGID; `problem` is why it could not be fetched, None when it was.
+    """
+
+    uid: int
+    received_at: datetime
+    gmail_id: str | None = None
+    problem: str | None = None
+
+
 class Ledger(Protocol):
     """See the module. Sequences come back oldest first; unknown ids are left out."""
 
@@ -165,6 +207,17 @@ class Ledger(Protocol):
         """Those of every event that a person may have to decide about, by severity and trust."""
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None: ...
+
+    # floods
+    def crowded(self, addresses: Iterable[str], most: int) -> set[str]:
+        """Of these, the ones with more events than `most`."""
+
+    def leave_unfolded(self, addresses: Iterable[str]) -> None:
+        """Note that the contacts of these are behind their events."""
+
+    def unfolded(self) -> list[str]: ...
+    def folded(self, addresses: Iterable[str]) -> None:
+        """Note that the contacts of these are what their events amount to."""
 
     # sends
     def put_sends(self, sends: Sequence[Send]) -> list[bool]:
@@ -243,6 +296,32 @@ class Ledger(Protocol):
         """HARD and BLOCK failures that occurred then, and that are not doubtful."""
 
     def blocked_between(self, since: datetime, until: datetime) -> list[BlockCount]: ...
+    def failures_by(self, by: FailuresBy, since: datetime, until: datetime) -> list[FailureCount]:
+        """HARD, SOFT and BLOCK failures that occurred then, and that are not doubtful."""
+
+    def contacts_at_risk(self, limit: int) -> list[Contact]:
+        """Those that may be mailed and have strikes, the most first; without the decay since."""
+
+    # mining
+    def folder_cursor(self, mailbox: str, folder: str) -> FolderCursor | None: ...
+    def move_cursor(self, cursor: FolderCursor, messages: Sequence[MinedMessage] = ()) -> None:
+        """Take note of messages that were looked at, and move the cursor: forward only.
+
+        Another UIDVALIDITY than the stored one makes a new start, and forgets the old messages.
+        A message that has been fetched stays so.
+        """
+
+    def mined_uids(self, cursor: FolderCursor, uids: Iterable[int]) -> set[int]:
+        """Of these messages of a folder, those that were looked at, and need no more of it."""
+
+    def mined_gmail_ids(self, mailbox: str, gmail_ids: Iterable[str]) -> set[str]:
+        """Of these, those that were looked at under whatever label."""
+
+    def unfetched(self, mailbox: str, folder: str) -> list[MinedMessage]:
+        """Those that the server did not give us, by UID."""
+
+    def forget_mined(self, cursor: FolderCursor, before: datetime) -> None:
+        """Forget messages of a folder that are older, and that there was no problem with."""
 
     # trouble
     def put_trouble(self, part: str, text: str, at: datetime) -> None:

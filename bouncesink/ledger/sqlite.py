@@ -6,11 +6,13 @@ from bouncesink.ledger.actions import Actions
 from bouncesink.ledger.arrivals import Arrivals
 from bouncesink.ledger.events import Events
 from bouncesink.ledger.leads import LeadsAndSends
+from bouncesink.ledger.mining import Mining
 from bouncesink.ledger.standing import Standing
+from bouncesink.ledger.unfolded import Unfolded
 from bouncesink.ledger.watch import Watched
 
 
-class SqliteLedger(Arrivals, Events, LeadsAndSends, Actions, Standing, Watched):
+class SqliteLedger(Arrivals, Events, LeadsAndSends, Actions, Standing, Watched, Unfolded, Mining):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 
     def close(self) -> None:
