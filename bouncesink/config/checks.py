@@ -64,6 +64,7 @@ def check(config: Config, reader: Reader) -> None:
             ("sheets", "api"), "https://HOST is wanted: the key must not travel in the clear"
         )
     _check_queues(config, reader)
+    _check_imap(config, reader)
     try:
         ZoneInfo(config.sheet.time_zone)
     except (OSError, ValueError, KeyError):
@@ -128,3 +129,26 @@ def _check_queues(config: Config, reader: Reader) -> None:
             raise reader.error(keys, "https://HOST/... is wanted: nothing may travel in the clear")
     if config.webhooks.urls and config.webhooks.secret_file is None:
         raise reader.error(("webhooks", "secret_file"), "is needed: what is told is signed with it")
+
+
+def _check_imap(config: Config, reader: Reader) -> None:
+    mined: set[str | None] = set()
+    for mailbox in config.mailboxes:
+        if (imap := mailbox.imap) is None:
+            continue
+        keys, of = ("mailboxes", "imap"), f"of {mailbox.address}: "
+        if normalise(mailbox.address) in mined:
+            raise reader.error(keys, f"{of}is there twice; once is enough")
+        mined.add(normalise(mailbox.address))
+        host = re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", imap.host, re.ASCII)
+        if not host:
+            raise reader.error((*keys, "host"), f"{of}{imap.host!r} is neither HOST nor HOST:PORT")
+        if imap.tls == "none" and host[1] not in ("localhost", "127.0.0.1", "[::1]"):
+            raise reader.error((*keys, "tls"), f'{of}"none" is for loopback only')
+        secrets = (imap.password_file, imap.oauth_file, imap.service_account)
+        if sum(each is not None for each in secrets) != 1:
+            raise reader.error(
+                keys, f"{of}one of password_file, oauth_file, service_account is wanted"
+            )
+        if not imap.poll_every >= 1:
+            raise reader.error((*keys, "poll_every"), f"{of}at least one second is wanted")

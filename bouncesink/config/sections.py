@@ -35,14 +35,36 @@ class LmtpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ImapConfig:
+    """How a mailbox is mined over IMAP: see `bouncesink.intake.imap`.
+
+    `host` is `HOST` or `HOST:PORT`; `tls` "none" is for loopback only. `user` is by default the
+    mailbox's address. One of the files is needed: `password_file` (also an app password),
+    `oauth_file`, the JSON of a refresh token, or `service_account`, the JSON key of a Google
+    service account that may act for the user. The mailbox is looked at every `poll_every` seconds,
+    and where the server has IDLE, as soon as mail comes.
+    """
+
+    host: str
+    user: str = ""
+    password_file: Path | None = None
+    oauth_file: Path | None = None
+    service_account: Path | None = None
+    tls: Literal["tls", "starttls", "none"] = "tls"
+    poll_every: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class MailboxConfig:
     """One of the addresses that outreach is sent from.
 
     `verp` is whether its mail carries our signed return path, once there is a key: Gmail's cannot.
+    With `imap`, bounces are mined from it.
     """
 
     address: str
     verp: bool = True
+    imap: ImapConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
