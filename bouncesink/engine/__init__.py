@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, compress, islice
+from time import monotonic
 from typing import TypeVar
 
 import structlog
@@ -46,6 +47,12 @@ OPERATOR = "operator"
 
 AHEAD = 1000
 """Arrivals that are taken up at once, so that reading and recording can go side by side."""
+
+CROWDED = 100
+"""Events beyond which an address is not folded with each batch: a flood of N would cost N * N."""
+
+REST = 9.0
+"""How much longer than folding such addresses took is the pause before it is done again."""
 
 T = TypeVar("T")
 
@@ -116,6 +123,7 @@ class Engine:
     _knowledge: Knowledge = field(init=False)
     _require: TrustLevel = field(init=False)
     _signatures: Signatures | None = field(init=False)
+    _fold_left_at: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._knowledge = Knowledge.of(self.config, verp_keys(self.config))
@@ -131,16 +139,22 @@ class Engine:
             total.arrivals += done.arrivals
             total.events += done.events
             total.actions += done.actions
+        total.actions += self._fold_left()
         return total
 
     def drain_batch(
         self, pool: ReaderPool, observe: Callable[[Outcome], None] | None = None
     ) -> Drained | None:
-        """Read some of what is pending, a batch in each transaction; None when nothing is."""
+        """Read some of what is pending, a batch in each transaction; None when nothing is.
+
+        A crowded address is folded at its turn, which may be at a later call.
+        """
         arrivals = self.ledger.pending(AHEAD)
-        if not arrivals:
-            return None
         done = Drained()
+        if monotonic() >= self._fold_left_at:
+            done.actions += self._fold_left()
+        if not arrivals:
+            return done if done.actions else None
         with closing(self._read_ahead(pool, arrivals)) as batches:
             for batch, readings in batches:
                 outcomes = self._record_safely(batch, readings, done)
@@ -237,9 +251,21 @@ class Engine:
         ]
         self.ledger.settle(settlements)
         done.actions += self.review_arrivals(settlements)
-        done.actions += self._refold(touched)
+        crowded = self.ledger.crowded(touched, CROWDED)
+        self.ledger.leave_unfolded(crowded)
+        done.actions += self._refold(each for each in touched if each not in crowded)
         done.events += sum(map(len, fresh))
         return list(map(Outcome, batch, readings, settlements, fresh))
+
+    def _fold_left(self) -> int:
+        """Fold what `_record` left, each by itself: so others get at the ledger in between."""
+        began, started = monotonic(), 0
+        for address in self.ledger.unfolded():
+            with self.ledger.transaction():
+                started += self._refold([address])
+        now = monotonic()
+        self._fold_left_at = now + REST * (now - began)
+        return started
 
     def _refold(self, addresses: Iterable[str]) -> int:
         """Fold and decide anew; return how many actions that started."""
@@ -249,6 +275,7 @@ class Engine:
         contacts = [self.fold(address, stored.get(address, [])) for address in addresses]
         told = self._announced(contacts, leads)
         self.ledger.put_contacts(contacts)
+        self.ledger.folded(addresses)
         wanted = [
             action
             for contact in contacts
