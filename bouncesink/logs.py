@@ -13,10 +13,15 @@ def configure(config: LogConfig) -> None:
     """Set up logging for this process."""
     console = config.format == "console" or (config.format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[config.level.upper()]
+    # Without the values of variables: these are mails, addresses and keys.
+    traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(traces),
+            structlog.processors.JSONRenderer(),
+        ]
     )
     structlog.configure(
         processors=[

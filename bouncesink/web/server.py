@@ -1,0 +1,143 @@
+"""The web server: its thread, its event loop, its sockets. What it answers is in `ROUTES`."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+
+import structlog
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+from bouncesink.config.exposure import refusal
+from bouncesink.errors import ConfigError
+from bouncesink.intake.listeners import Listener, open_listeners
+from bouncesink.web import health, metrics
+from bouncesink.web.connections import Connections
+from bouncesink.web.context import AppContext
+from bouncesink.web.protection import preparing, protecting, watching
+
+ROUTES: tuple[Callable[[AppContext], list[web.RouteDef]], ...] = (health.routes, metrics.routes)
+
+BACKLOG = 128
+
+log = structlog.get_logger(__name__)
+
+
+class _AiohttpsLog(logging.Handler):
+    """Brings what aiohttp itself has to say into our log: it is told of no other trouble."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):  # a peer that speaks no HTTP
+            log.debug("web.bad_request", error=type(error).__name__)
+        else:
+            log.error("web.aiohttp", message=record.getMessage(), exc_info=error)
+
+
+def _aiohttps_logger() -> logging.Logger:
+    logger = logging.getLogger("bouncesink.web.aiohttp")
+    logger.propagate = False
+    logger.handlers = [_AiohttpsLog()]
+    return logger
+
+
+class WebServer:
+    """Serves until it is stopped. `start` and `stop` may be called from any thread, once each."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._listeners: list[Listener] = []
+        self._started: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        # A daemon: a request that does not end must not hold up the exit.
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    @property
+    def names(self) -> list[str]:
+        """Where it listens, as `listen` has it, with the real ports."""
+        return [listener.name for listener in self._listeners]
+
+    def start(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Listen. Raises BouncesinkError if that cannot be."""
+        config = self._context.config
+        self._listeners = open_listeners(
+            config.web.listen, int(config.lmtp.socket_mode, 8), environ, web=True
+        )
+        for listener in self._listeners:
+            if why := refusal(listener.name, config.web):
+                self._close_listeners()
+                raise ConfigError(f"web: {why}")
+        self._thread.start()
+        self._started.result()
+
+    def stop(self, patience: float) -> None:
+        """Let requests in flight finish; returns within `patience` seconds, whatever they do."""
+        if self._loop is None:
+            return
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            log.warning("web.cut")
+
+    # What follows runs in the thread.
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                log.exception("web.ended")
+            else:
+                self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        context, config = self._context, self._context.config.web
+        loop = self._loop = asyncio.get_running_loop()
+        patience = context.config.lmtp.shutdown_timeout / 2
+        connections = Connections(config.max_connections, config.timeout)
+        runner = web.AppRunner(
+            _application(context, connections),
+            access_log=None,
+            logger=_aiohttps_logger(),
+            auto_decompress=False,
+            keepalive_timeout=config.timeout / 2,
+            lingering_time=min(config.timeout, 10.0),
+            shutdown_timeout=patience,
+        )
+        await runner.setup()
+        assert runner.server is not None
+        connections.make = runner.server
+        servers = [
+            await loop.create_server(connections, sock=listener.socket, backlog=BACKLOG)
+            for listener in self._listeners
+        ]
+        for listener in self._listeners:
+            log.info("web.listening", on=listener.name)
+        self._started.set_result(None)
+        await self._stop.wait()
+        for server in servers:
+            server.close()
+        self._close_listeners()
+        await runner.cleanup()
+        await context.ledgers.close()
+        log.info("web.stopped")
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+
+def _application(context: AppContext, connections: Connections) -> web.Application:
+    config = context.config.web
+    app = web.Application(
+        client_max_size=config.max_body_size,
+        middlewares=[watching(connections, context.observe), protecting(config, connections)],
+    )
+    app.on_response_prepare.append(preparing(connections))
+    for routes in ROUTES:
+        app.add_routes(routes(context))
+    return app
