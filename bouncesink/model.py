@@ -25,6 +25,9 @@ class Kind(StrEnum):
     DISPOSITION = "disposition"
     FORWARDING_CONFIRMATION = "forwarding_confirmation"
     UNSUBSCRIBE = "unsubscribe"
+    DROPPED = "dropped"
+    """A provider did not even try, because of a list of its own: an echo, no new evidence."""
+    TEST_EVENT = "test_event"
     HUMAN = "human"
     UNREADABLE = "unreadable"
 
@@ -117,6 +120,7 @@ class Category(StrEnum):
     BOUNCE_OF_BOUNCE = "bounce_of_bounce"
     FORWARDING_CONFIRMATION = "forwarding_confirmation"
     TEST_EVENT = "test_event"
+    DROPPED = "dropped"
     COMPLAINT = "complaint"
     UNSUBSCRIBE = "unsubscribe"
 
@@ -341,6 +345,7 @@ class Reason(StrEnum):
     """Why an address must not be mailed; each stands by itself.
 
     DOMAIN is about all addresses of a domain, so it is in no Contact: see `bouncesink.engine.gate`.
+    FORGOTTEN is all that is known of a person who was erased: see `bouncesink.engine.forget`.
     """
 
     HARD = "hard"
@@ -349,6 +354,7 @@ class Reason(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     MANUAL = "manual"
     DOMAIN = "domain"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)

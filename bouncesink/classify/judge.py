@@ -23,6 +23,8 @@ _KINDS: Mapping[Kind, Category] = {
     Kind.DISPOSITION: Category.DISPOSITION,
     Kind.FORWARDING_CONFIRMATION: Category.FORWARDING_CONFIRMATION,
     Kind.UNSUBSCRIBE: Category.UNSUBSCRIBE,
+    Kind.DROPPED: Category.DROPPED,
+    Kind.TEST_EVENT: Category.TEST_EVENT,
     Kind.HUMAN: Category.UNKNOWN,
     Kind.UNREADABLE: Category.UNKNOWN,
 }

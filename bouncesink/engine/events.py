@@ -21,7 +21,7 @@ _KIND_OF = {
 _FROM_THE_ADDRESS = {Kind.AUTO_REPLY, Kind.CHALLENGE, Kind.DISPOSITION, Kind.UNSUBSCRIBE}
 """Kinds that the person at the address sends: without a report, they are about their sender."""
 
-_MUST_NAME = {Kind.FEEDBACK, Kind.UNSUBSCRIBE, *_KIND_OF.values()}
+_MUST_NAME = {Kind.FEEDBACK, Kind.UNSUBSCRIBE, Kind.DROPPED, *_KIND_OF.values()}
 """Kinds that mean something for an address, and nothing if we cannot tell which."""
 
 

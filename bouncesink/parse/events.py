@@ -7,16 +7,14 @@ arrival holds exactly one entry.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from bouncesink.address import normalise
 from bouncesink.identity import body_identity
 from bouncesink.model import DsnAction, Kind, Notice, Original
 from bouncesink.parse.charset import clean
-from bouncesink.parse.dates import parse_date
+from bouncesink.parse.jsonfields import Json, canonical, text_of, time_of
 from bouncesink.parse.original import message_id
 from bouncesink.parse.reports import make_report, reply_code_in, status_in
 
@@ -94,7 +92,7 @@ def _entry(index: int, value: object) -> Entry:
     if problem:
         return Entry(index, problem=problem)
     try:
-        raw = json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+        raw = canonical(value)
     except (ValueError, RecursionError) as error:
         return Entry(index, problem=_reason(error))
     if len(raw) > MAX_ENTRY:
@@ -111,23 +109,23 @@ def _problem(value: object) -> str:
         return "`email` is missing or is no e-mail address"
     if "date" not in value:
         return "`date` is missing"
-    if _time(value["date"]) is None:
+    if time_of(value["date"]) is None:
         return "`date` is neither an ISO 8601 date nor seconds since 1970"
     wanted = ("code", "status", "reply", "diagnostic", "type")
-    if not any(_text(value.get(key)) for key in wanted):
+    if not any(text_of(value.get(key)) for key in wanted):
         return "`code`, `status`, `reply`, `diagnostic` or `type` is wanted: one of them"
     return ""
 
 
-def _notice(value: Mapping[str, Any], raw: bytes) -> Notice:
-    kind_name = _text(value.get("type")).lower()
+def _notice(value: Json, raw: bytes) -> Notice:
+    kind_name = text_of(value.get("type")).lower()
     kind, action = _ACTIONS.get(kind_name, (Kind.FAILURE, DsnAction.FAILED))
-    codes = " ".join(_text(value.get(key)) for key in ("status", "code", "reply"))
-    diagnostic = _text(value.get("diagnostic")) or _text(value.get("reply"))
+    codes = " ".join(text_of(value.get(key)) for key in ("status", "code", "reply"))
+    diagnostic = text_of(value.get("diagnostic")) or text_of(value.get("reply"))
     status = status_in(codes)
     if status is None and reply_code_in(codes) is None and not status_in(diagnostic):
         status = next((code for word, code in _CLASSES if word in kind_name), None)
-    when = _time(value["date"])
+    when = time_of(value["date"])
     report = make_report(
         value["email"],
         NAME,
@@ -137,38 +135,17 @@ def _notice(value: Mapping[str, Any], raw: bytes) -> Notice:
         diagnostic=diagnostic if re.search(r"[^\W\d]{3}", diagnostic) else None,
         last_attempt=when,
     )
-    campaign = clean(_text(value.get("campaign")), 998)
+    campaign = clean(text_of(value.get("campaign")), 998)
     return Notice(
         kind=kind,
         recognizer=NAME,
         identity=body_identity(raw),
         reports=(report,),
         original=Original(
-            message_id=message_id(_text(value.get("message_id"))),
+            message_id=message_id(text_of(value.get("message_id"))),
             to=report.recipient,
             campaign={"campaign": campaign} if campaign else {},
         ),
         sent_at=when,
         text=clean(diagnostic, 4000),
     )
-
-
-def _text(value: object) -> str:
-    return str(value)[:10_000] if isinstance(value, str | int | float) and value is not True else ""
-
-
-def _time(value: object) -> datetime | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            when = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
-        except (ValueError, OverflowError, OSError):
-            return None
-    elif isinstance(value, str):
-        try:
-            when = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return parse_date(value)
-        when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-    else:
-        return None
-    return when if 1980 <= when.year < 2200 else None
