@@ -33,7 +33,9 @@ if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
 
 _BATCH = 200
 _COLUMNS = ("address", "reasons", "bounce_type", "bounce_count", "last_bounce_at", "hard_since")
-_OF_ADDRESSES = [reason.value for reason in Reason if reason is not Reason.DOMAIN]
+_OF_ADDRESSES = [
+    reason.value for reason in Reason if reason not in (Reason.DOMAIN, Reason.FORGOTTEN)
+]
 
 
 @click.group("suppress")

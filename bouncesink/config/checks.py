@@ -26,6 +26,8 @@ def check(config: Config, reader: Reader) -> None:
         ("parse", "time_limit"): config.parse.time_limit,
         ("parse", "memory_limit"): config.parse.memory_limit,
         ("parse", "workers"): config.parse.workers,
+        ("retention", "raw_days"): config.retention.raw_days,
+        ("retention", "events_months"): config.retention.events_months,
         ("sheet", "flush_every"): config.sheet.flush_every,
         ("sheets", "timeout"): config.sheets.timeout,
         ("watch", "window_days"): config.watch.window_days,

@@ -115,6 +115,8 @@ def _most(key: str, wanted: type) -> int:
     """Give the largest number that a key may have: beyond it, clocks and counters overflow."""
     if key.endswith("_days"):
         return 36_500
+    if key.endswith("_months"):
+        return 1_200
     if key == "workers":
         return 256
     return 1_000_000_000 if wanted is float else 2**40

@@ -233,6 +233,22 @@ class ClassifyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long what tells of people is kept; see deploy/privacy.md.
+
+    After `raw_days` of a mail only the headers and the delivery status are, and the returned
+    message's body until the next maintenance unless `keep_bodies`. After `events_months` of an
+    address only what its state rests on is. `in_service`: `serve` sees to it every hour; without,
+    run `bouncesink maintain` by a timer.
+    """
+
+    raw_days: int = 90
+    events_months: int = 24
+    keep_bodies: bool = False
+    in_service: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     format: Literal["auto", "console", "json"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -256,4 +272,5 @@ class Config:
     watch: WatchConfig = field(default_factory=WatchConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     log: LogConfig = field(default_factory=LogConfig)
