@@ -56,10 +56,15 @@ BEGIN
   );
 END;
 
--- How much of an arrival's bytes is kept: see `bouncesink.engine.retention`.
-ALTER TABLE arrival_bytes ADD COLUMN kept TEXT NOT NULL DEFAULT 'all';  -- all, no_body, status
-ALTER TABLE arrival_bytes ADD COLUMN digest TEXT;  -- SHA-256 of raw, where that is not all
+ALTER TABLE arrival_bytes ADD COLUMN
+  -- How much of the bytes is kept: see `bouncesink.engine.retention`.
+  kept TEXT NOT NULL DEFAULT 'all'   -- all, no_body or status
+;
+ALTER TABLE arrival_bytes ADD COLUMN
+  digest TEXT                        -- SHA-256 of raw where that is not all, in hex
+;
 CREATE INDEX arrival_bytes_kept ON arrival_bytes (kept, number);
 
-ALTER TABLE events ADD COLUMN bare INTEGER NOT NULL DEFAULT 0;
--- 1: older than [retention] events_months, so only what the contact's state rests on is left.
+ALTER TABLE events ADD COLUMN
+  bare INTEGER NOT NULL DEFAULT 0    -- 1: past [retention] events_months, cut to what counts
+;
