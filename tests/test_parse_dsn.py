@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from parse_support import dsn, failed, read, real
 
-from bouncesink.model import DsnAction, Kind
+from bouncesink.model import DsnAction, Kind, Report
 
 
 def only(mail: str | bytes):
@@ -258,6 +258,78 @@ def test_opensmtpd_says_the_reply_in_its_text_alone() -> None:
     assert report.status == "5.1.1"
     assert report.reply_code == 550
     assert report.diagnostic
+
+
+OPENSMTPD = """\
+From: Mailer Daemon <MAILER-DAEMON@mx.example.net>
+To: bounces@example.com
+Message-ID: <1@mx.example.net>
+MIME-Version: 1.0
+Content-Type: multipart/mixed;boundary="B"
+
+--B
+Content-Type: text/plain; charset=us-ascii
+
+    Hi!
+
+    This is the MAILER-DAEMON, please DO NOT REPLY to this email.
+
+    An error has occurred while attempting to deliver a message for
+    the following list of recipients:
+
+{said}
+
+    Below is a copy of the original message:
+
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.net
+
+{groups}
+
+--B
+Content-Type: text/rfc822-headers
+
+Received: from mail.example.com (mail.example.com [192.0.2.1])
+\tby mx.example.net (OpenSMTPD) with ESMTPS id 28ed66b5 (TLSv1.3:TLS_AES_256_GCM_SHA384:256:NO){one};
+\tSun, 1 Nov 2026 10:00:00 +0000 (UTC)
+Received: from client (client [192.0.2.2])
+\tby mail.example.com (OpenSMTPD) with ESMTP id 1 for <stranger@example.org>;
+\tSun, 1 Nov 2026 10:00:00 +0000 (UTC)
+From: sales@example.com
+To: lead@example.org
+Message-ID: <1@example.com>
+
+--B--
+"""
+
+
+def opensmtpd(said: dict[str, str], one: str = "") -> list[Report]:
+    groups = [f"Final-Recipient: rfc822; {to}\nAction: failed\nStatus: 5.0.0\n" for to in said]
+    lines = [f"{to}: {words}" for to, words in said.items()]
+    parts = {"said": "\n".join(lines), "groups": "\n".join(groups)}
+    mail = OPENSMTPD.format(one=f"\n\tfor <{one}>" if one else "", **parts)
+    return list(read(mail).reports)
+
+
+def test_opensmtpd_says_of_each_recipient_only_its_own_reply() -> None:
+    said = {
+        "gone@example.org": "550 5.1.1 <gone@example.org>: User unknown",
+        "odd@example.org": "550 rejected",
+        "full@example.org": "552 5.2.2 over quota",
+        "blocked@example.org": "554 5.7.1 Client host blocked using bl.example.net",
+    }
+    assert {r.recipient: r.diagnostic for r in opensmtpd(said)} == said
+
+
+def test_opensmtpd_tells_an_alias_by_its_own_received_field() -> None:
+    said = {"target@example.org": "550 5.1.1 User unknown"}
+    (report,) = opensmtpd(said, one="team@alias.example.org")
+    assert (report.recipient, report.mailed) == ("target@example.org", "team@alias.example.org")
+    assert [r.mailed for r in opensmtpd(said, one="Target@example.org")] == ["target@example.org"]
+    # To several, it does not tell; and who an earlier server had it for is not who it failed for.
+    assert [r.mailed for r in opensmtpd(said)] == ["target@example.org"]
 
 
 def test_many_recipients() -> None:

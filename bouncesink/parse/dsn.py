@@ -53,6 +53,7 @@ def recognize(message: Message, enrich: Enrich | None = None) -> Found | None:
         reports = [_named_elsewhere(reports[0], message)]
     if any(report.diagnostic is None for report in reports):
         reports = _completed(reports, message, enrich)
+        reports = [_mailed_as(report, message) for report in reports]
     return Found(reports=tuple(dict.fromkeys(filter(_says_something, reports))))
 
 
@@ -191,6 +192,18 @@ def _named_elsewhere(report: Report, message: Message) -> Report:
     return report
 
 
+_FOR_ONE = re.compile(r"\(OpenSMTPD\)\s[^;]{0,400}\sfor\s{1,4}<([^<>\s@]{1,256}@[^<>\s@]{1,255})>")
+
+
+def _mailed_as(report: Report, message: Message) -> Report:
+    """Tell the alias, which OpenSMTPD names in its own Received only, of a mail to one address."""
+    received = message.returned.get("received") if message.returned is not None else None
+    found = _FOR_ONE.search(received or "")
+    if found is None or report.original_recipient or found[1].lower() == report.recipient.lower():
+        return report
+    return replace(report, original_recipient=found[1])
+
+
 def _completed(reports: list[Report], message: Message, enrich: Enrich | None) -> list[Report]:
     """Give reports without a diagnostic what the text says of them, best by its own words."""
     said = {
@@ -238,11 +251,15 @@ def _same(one: Report, other: Report) -> bool:
 
 
 def _said_of(text: str, recipient: str) -> Iterator[str]:
-    """Find what the text says of a recipient: from a line that starts with it to the empty line."""
+    """Find what the text says of a recipient: from a line that starts with it to the empty line.
+
+    Another recipient's line ends it too: one as far to the left, with an address and a colon.
+    """
     pattern = (
-        rf"^[ \t]*<?{re.escape(recipient)}>?[ \t]*[:(.]{{0,4}}[ \t]*(.*(?:\n[ \t]*\S.*){{0,12}})"
+        rf"^([ \t]*)<?{re.escape(recipient)}>?[ \t]*[:(.]{{0,4}}[ \t]*"
+        r"(.*(?:\n(?!\1<?[^\s<>@:]{1,256}@[^\s<>@:]{1,255}>?:)[ \t]*\S.*){0,12})"
     )
     for found in re.finditer(pattern, text, re.MULTILINE | re.IGNORECASE):
-        said = " ".join(found[1].split())
+        said = " ".join(found[2].split())
         if re.search(r"[^\W\d]{3,}.*[^\W\d]{3,}", said) and not ADDRESS.match(said):
             yield said
