@@ -56,15 +56,10 @@ BEGIN
   );
 END;
 
-ALTER TABLE arrival_bytes ADD COLUMN
-  -- How much of the bytes is kept: see `bouncesink.engine.retention`.
-  kept TEXT NOT NULL DEFAULT 'all'   -- all, no_body or status
-;
-ALTER TABLE arrival_bytes ADD COLUMN
-  digest TEXT                        -- SHA-256 of raw where that is not all, in hex
-;
+-- The comments stand inside the columns, as SQLite keeps them with the table only there.
+ALTER TABLE arrival_bytes ADD COLUMN kept /* all, no_body or status */ TEXT NOT NULL DEFAULT 'all';
+ALTER TABLE arrival_bytes ADD COLUMN digest /* SHA-256 of raw in hex, unless that is all */ TEXT;
 CREATE INDEX arrival_bytes_kept ON arrival_bytes (kept, number);
 
 ALTER TABLE events ADD COLUMN
-  bare INTEGER NOT NULL DEFAULT 0    -- 1: past [retention] events_months, cut to what counts
-;
+  bare /* 1: past [retention] events_months, cut to what counts */ INTEGER NOT NULL DEFAULT 0;
