@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPResponse
@@ -16,7 +16,7 @@ from bouncesink.ledger import open_ledger
 from bouncesink.service.health import Health
 from bouncesink.web.context import AppContext, across
 from bouncesink.web.ledgers import Ledgers
-from bouncesink.web.server import WebServer
+from bouncesink.web.server import ROUTES, Routes, WebServer
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Answer:
 class Site:
     server: WebServer
     context: AppContext
+    committer: Committer
     health: Health
     ledger: Path
     requests: list[tuple[str, str, int, float]] = field(default_factory=list)
@@ -63,7 +64,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, config: Config | None = None, **web: Any) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, config: Config | None = None, routes: Sequence[Routes] = ROUTES, **web: Any
+) -> AsyncIterator[Site]:
     """A running server; `web` is of the [web] table."""
     path = folder / "ledger.db"
     open_ledger(path).close()
@@ -81,10 +84,10 @@ async def site(folder: Path, config: Config | None = None, **web: Any) -> AsyncI
         health=health,
         observe=lambda *told: requests.append(told),
     )
-    server = WebServer(context)
+    server = WebServer(context, routes)
     server.start()
     try:
-        yield Site(server, context, health, path, requests)
+        yield Site(server, context, committer, health, path, requests)
     finally:
         await asyncio.to_thread(server.stop, 10)
         await committer.close()

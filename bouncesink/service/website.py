@@ -4,8 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bouncesink.config import Config
-from bouncesink.intake.committer import Committer
 from bouncesink.intake.listeners import WEB, passed_names
+from bouncesink.intake.lmtp import Submit
 from bouncesink.ledger import open_ledger
 from bouncesink.service.health import Health
 
@@ -16,7 +16,7 @@ BUSY_TIMEOUT = 1.0
 """Seconds for which a request waits for a ledger that is locked, which for reading it hardly is."""
 
 
-def make_web(config: Config, committer: Committer, health: Health) -> "WebServer | None":
+def make_web(config: Config, submit: Submit, health: Health) -> "WebServer | None":
     """Give the web server, not started yet; None where the config wants none, nor systemd.
 
     Raises ConfigError when what it needs is not installed.
@@ -35,7 +35,7 @@ def make_web(config: Config, committer: Committer, health: Health) -> "WebServer
         AppContext(
             config=config,
             ledgers=Ledgers(lambda: open_ledger(path, read_only=True, busy_timeout=BUSY_TIMEOUT)),
-            submit=across(asyncio.get_running_loop(), committer.submit),
+            submit=across(asyncio.get_running_loop(), submit),
             health=health,
         )
     )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 import structlog
@@ -19,7 +19,9 @@ from bouncesink.web.connections import Connections
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import preparing, protecting, watching
 
-ROUTES: tuple[Callable[[AppContext], list[web.RouteDef]], ...] = (health.routes, metrics.routes)
+Routes = Callable[[AppContext], list[web.RouteDef]]
+
+ROUTES: tuple[Routes, ...] = (health.routes, metrics.routes)
 
 BACKLOG = 128
 
@@ -47,8 +49,9 @@ def _aiohttps_logger() -> logging.Logger:
 class WebServer:
     """Serves until it is stopped. `start` and `stop` may be called from any thread, once each."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, routes: Sequence[Routes] = ROUTES) -> None:
         self._context = context
+        self._routes = routes
         self._listeners: list[Listener] = []
         self._started: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -100,7 +103,7 @@ class WebServer:
         patience = context.config.lmtp.shutdown_timeout / 2
         connections = Connections(config.max_connections, config.timeout)
         runner = web.AppRunner(
-            _application(context, connections),
+            _application(context, self._routes, connections),
             access_log=None,
             logger=_aiohttps_logger(),
             auto_decompress=False,
@@ -131,13 +134,15 @@ class WebServer:
             listener.close()
 
 
-def _application(context: AppContext, connections: Connections) -> web.Application:
+def _application(
+    context: AppContext, routes: Sequence[Routes], connections: Connections
+) -> web.Application:
     config = context.config.web
     app = web.Application(
         client_max_size=config.max_body_size,
         middlewares=[watching(connections, context.observe), protecting(config, connections)],
     )
     app.on_response_prepare.append(preparing(connections))
-    for routes in ROUTES:
-        app.add_routes(routes(context))
+    for each in routes:
+        app.add_routes(each(context))
     return app
