@@ -1,4 +1,7 @@
-"""A Postfix of our own beside the system's: its config, queue and log in one folder, loopback only."""
+"""A Postfix of our own beside the system's: its config, queue and log in one folder, loopback only.
+
+What brings bounces to the sink are the very files of deploy/postfix/.
+"""
 
 import re
 import shutil
@@ -12,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aiosmtpd.controller import Controller
+from recipes import recipe
 
 SENDER_DOMAIN = "example.test"
 
@@ -23,27 +27,20 @@ maillog_file = {folder}/maillog
 maillog_file_prefixes = {folder}
 myhostname = mail.example.test
 myorigin = example.test
-mydestination =
+mydestination = example.test
 mynetworks = 127.0.0.0/8
-relay_domains = example.com
+relayhost = [127.0.0.1]:{next_hop}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 alias_maps =
 alias_database =
-local_recipient_maps =
 smtp_tls_security_level = none
-transport_maps = pcre:{folder}/transport
 # Retries in seconds, so that an outage of the sink is over quickly.
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 transport_retry_time = 1s
 default_destination_concurrency_failed_cohort_limit = 0
-"""
-
-TRANSPORT = r"""
-/^bounces([+-].*)?@example\.test$/ lmtp:{sink}
-/@example\.com$/ smtp:[127.0.0.1]:{next_hop}
 """
 
 MASTER = """
@@ -82,9 +79,9 @@ class _NextHop:
 
 
 class Postfix:
-    def __init__(self, folder: Path, sink: str) -> None:
+    def __init__(self, folder: Path, sink: str, next_hop: int | None, settings: str) -> None:
         self.folder = folder
-        self._port = free_port()
+        self.port = free_port()
         # It would take no other name than an address for itself, and needs no handler but ours.
         self._next_hop = Controller(_NextHop(), hostname="127.0.0.1", port=free_port())
         (folder / "data").mkdir()
@@ -92,12 +89,15 @@ class Postfix:
         (folder / "queue").mkdir()
         parts = {
             "folder": folder,
-            "sink": sink,
-            "port": self._port,
-            "next_hop": self._next_hop.port,
+            "port": self.port,
+            "next_hop": next_hop or self._next_hop.port,
         }
-        for name, text in (("main.cf", MAIN), ("master.cf", MASTER), ("transport", TRANSPORT)):
-            (folder / name).write_text(text.format_map(parts))
+        route = recipe(
+            "postfix/main.cf", {"@example.com": f"@{SENDER_DOMAIN}", "inet:127.0.0.1:8024": sink}
+        )
+        transport = recipe("postfix/master.cf", {})
+        (folder / "main.cf").write_text(MAIN.format_map(parts) + route + settings)
+        (folder / "master.cf").write_text(MASTER.format_map(parts) + transport)
 
     def start(self) -> None:
         self._next_hop.start()
@@ -126,7 +126,7 @@ class Postfix:
 
     def mail(self, numbers: range) -> None:
         """Send mail to people whom the next hop does not know; its bounces go to the sink."""
-        with smtplib.SMTP("127.0.0.1", self._port, timeout=60) as smtp:
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as smtp:
             for number in numbers:
                 to = lead(number)
                 smtp.sendmail(
@@ -176,12 +176,16 @@ def wait_until(condition: Callable[[], bool], seconds: float, otherwise: str) ->
 
 
 @contextmanager
-def postfix(sink: str) -> Iterator[Postfix]:
-    """`sink` is a next hop as transport(5) has it: `inet:HOST:PORT` or `unix:PATH`."""
+def postfix(sink: str, next_hop: int | None = None, settings: str = "") -> Iterator[Postfix]:
+    """`sink` is a next hop as transport(5) has it: `inet:HOST:PORT` or `unix:PATH`.
+
+    What is not for the sink goes to the port `next_hop`; without one, nobody is known there.
+    `settings` are added to main.cf.
+    """
     # Short, for the paths of its unix sockets; and its daemons, who are not root, must get in.
     folder = Path(tempfile.mkdtemp(prefix="pf-"))
     folder.chmod(0o755)
-    made = Postfix(folder, sink)
+    made = Postfix(folder, sink, next_hop, settings)
     try:
         made.start()
         yield made
