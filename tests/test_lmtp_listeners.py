@@ -68,7 +68,7 @@ def test_refusals_say_what_to_do(tmp_path: Path) -> None:
         for _ in range(2):
             assert refusal(f"unix:{tmp_path}/lmtp.sock", name) == (
                 f"{name}: address in use: another process listens there."
-                " Stop it, or choose another in [lmtp] listen"
+                " Stop it, or choose another `listen` in the config"
             )
     assert "65535 is the last" in refusal("127.0.0.1:70000")
     assert "no such address" in refusal("192.0.2.1:8024")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.reader import ReaderPool
 
 
+_PATH = f"{__name__}.config"
+_LEDGER = f"{__name__}.ledger"
+
+
 def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --config and --ledger; the function gets the `config` they make."""
     function = click.option(
@@ -36,9 +40,16 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         envvar="BOUNCESINK_CONFIG",
         is_eager=True,
-        callback=lambda _ctx, _param, path: load(path) if path else Config(),
+        callback=_load_config,
         help="The config file.  [default: $BOUNCESINK_CONFIG, else built-in defaults]",
     )(function)
+
+
+def config_again(ctx: click.Context) -> Config:
+    """Give the config of these same options as it is now. Raises ConfigError."""
+    path, ledger = ctx.meta.get(_PATH), ctx.meta.get(_LEDGER)
+    config = load(path) if path else Config()
+    return replace(config, ledger=LedgerConfig(path=ledger)) if ledger else config
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,7 +139,13 @@ def _words(_ctx: click.Context, param: click.Parameter, text: str) -> str:
     return text.strip()
 
 
+def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Config:
+    ctx.meta[_PATH] = path
+    return config_again(ctx)
+
+
 def _set_ledger(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
     if path:
+        ctx.meta[_LEDGER] = path
         config: Config = ctx.params["config"]
         ctx.params["config"] = replace(config, ledger=LedgerConfig(path=path))

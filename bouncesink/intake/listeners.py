@@ -14,6 +14,12 @@ from bouncesink.errors import BouncesinkError, ConfigError
 FIRST_PASSED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 
+WEB = "web"
+"""The name of a passed socket that is for HTTP: FileDescriptorName= of systemd.socket(5).
+
+The others are for LMTP: `lmtp`, `lmtp-unix`, or however else they are called.
+"""
+
 NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -32,18 +38,22 @@ class Listener:
 
 
 def open_listeners(
-    listen: Sequence[str], socket_mode: int, environ: Mapping[str, str] = os.environ
+    listen: Sequence[str],
+    socket_mode: int,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    web: bool = False,
 ) -> list[Listener]:
     """Take the sockets that were passed to this process, or else bind those of `listen`.
 
-    `socket_mode` is for unix sockets. Raises BouncesinkError, and then none is left bound.
+    `socket_mode` is for unix sockets; `web` tells whether it is for HTTP or for LMTP. Raises
+    BouncesinkError, and then none is left bound.
     """
-    if passed := _passed(environ):
+    if passed := _passed(environ, web=web):
         return passed
     if not listen:
-        raise ConfigError(
-            "lmtp.listen is empty, and systemd passed no socket: no mail could come in"
-        )
+        what = "web.listen" if web else "lmtp.listen"
+        raise ConfigError(f"{what} is empty, and systemd passed no socket: nothing could come in")
     made: list[Listener] = []
     try:
         for each in listen:
@@ -58,24 +68,33 @@ def open_listeners(
     return made
 
 
-def _passed(environ: Mapping[str, str]) -> list[Listener]:
+def passed_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Give the name of each socket that was passed to this process (sd_listen_fds_with_names(3)).
+
+    Raises BouncesinkError.
+    """
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = environ.get("LISTEN_FDS", "")
     if not count.isdecimal():
         raise BouncesinkError(f"LISTEN_FDS={count!r}: a number of sockets is wanted")
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    return [names[at] if at < len(names) else "" for at in range(int(count))]
+
+
+def _passed(environ: Mapping[str, str], *, web: bool) -> list[Listener]:
     made = []
-    for number in range(FIRST_PASSED, FIRST_PASSED + int(count)):
+    for number, name in enumerate(passed_names(environ), FIRST_PASSED):
+        if (name == WEB) != web:
+            continue
+        what = f"LISTEN_FDS: file descriptor {number} ({name or 'without a name'})"
         try:
             taken = socket.socket(fileno=number)
         except OSError as error:
-            raise BouncesinkError(
-                f"LISTEN_FDS={count}: file descriptor {number} is no socket: {error.strerror}"
-            ) from None
+            raise BouncesinkError(f"{what} is no socket: {error.strerror}") from None
         if taken.type != socket.SOCK_STREAM:
             raise BouncesinkError(
-                f"LISTEN_FDS={count}: file descriptor {number} is no stream socket;"
-                " a systemd socket unit needs ListenStream="
+                f"{what} is no stream socket; a systemd socket unit needs ListenStream="
             )
         taken.set_inheritable(False)
         made.append(Listener(taken, _name(taken)))
@@ -165,7 +184,7 @@ def _remove_stale(path: Path) -> None:
 def _refusal(name: str, error: OSError) -> BouncesinkError:
     why = {
         errno.EADDRINUSE: "address in use: another process listens there."
-        " Stop it, or choose another in [lmtp] listen",
+        " Stop it, or choose another `listen` in the config",
         errno.EACCES: "no permission to listen there; ports below 1024 and the folder of a"
         " unix socket may need root, or a socket passed by systemd",
         errno.EADDRNOTAVAIL: "this machine has no such address",

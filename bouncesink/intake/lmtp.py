@@ -354,11 +354,8 @@ class LmtpServer:
     """
 
     def __init__(self, config: Config, submit: Submit) -> None:
-        self.limits = config.lmtp
         self.submit = submit
-        self.recipients = Recipients(
-            config.lmtp.recipients, (mailbox.address for mailbox in config.mailboxes)
-        )
+        self.adopt(config)
         self.hostname = socket.gethostname()
         self.accepted = 0
         self.refused: Counter[str] = Counter()
@@ -367,6 +364,16 @@ class LmtpServer:
         self._sessions: set[LmtpSession] = set()
         self._deserted = asyncio.Event()
         self._stopping = False
+
+    def adopt(self, config: Config) -> None:
+        """Take its recipients and limits from this config, for the sessions that begin from now on.
+
+        A session that has begun keeps its limits; whom it may name is always what it is now.
+        """
+        self.limits = config.lmtp
+        self.recipients = Recipients(
+            config.lmtp.recipients, (mailbox.address for mailbox in config.mailboxes)
+        )
 
     @property
     def names(self) -> list[str]:

@@ -7,57 +7,91 @@ them cannot do now it tries again later, and mail is taken in meanwhile.
 
 import asyncio
 import signal
-from contextlib import closing
+from collections.abc import Callable
 
 import structlog
 
-from bouncesink.classify import load_rules
 from bouncesink.config import Config
-from bouncesink.engine import Engine
 from bouncesink.intake.committer import Committer
 from bouncesink.intake.lmtp import LmtpServer
-from bouncesink.ledger import ArrivalState, open_ledger
-from bouncesink.service.chores import chores as make_chores
+from bouncesink.ledger import open_ledger
+from bouncesink.service.claim import claim
+from bouncesink.service.crew import ENGINE, Crew, vital_limit
+from bouncesink.service.health import Health
+from bouncesink.service.notify import Notifier
+from bouncesink.service.pulse import LMTP, Pulse, feed
+from bouncesink.service.reload import Reloader, prepare
+from bouncesink.service.website import make_web
 
 log = structlog.get_logger(__name__)
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, reread: Callable[[], Config]) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight within `shutdown_timeout`.
 
-    Raises BouncesinkError if it cannot start.
+    At SIGHUP `reread` gives the config to go on with. Raises BouncesinkError if it cannot start.
     """
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
     path = config.ledger.path
-    with closing(open_ledger(path)) as ledger:  # a ledger that cannot be used stops us here
-        Engine(ledger, config)  # and so does a key that cannot
-        load_rules(config.classify.rules)  # and so do rules
-        log.info(
-            "ledger.open",
-            path=str(path),
-            pending=ledger.totals().arrivals.get(ArrivalState.PENDING, 0),
-        )
-    chores = make_chores(config)
-    committer = Committer(lambda: open_ledger(path), on_commit=chores["engine"].wake)
-    server = LmtpServer(config, committer.submit)
-    patience = config.lmtp.shutdown_timeout
-    deadline = loop.time() + patience
-    try:
-        await server.start()
-        for chore in chores.values():
-            chore.start()
-        await stop.wait()
-        log.info("service.stopping")
-        deadline = loop.time() + patience
-        for chore in chores.values():
-            chore.stop()
-        await server.stop(patience)
-    finally:
-        # What is accepted is in the committer's hands: it gets a moment even when time is up.
-        await committer.close(max(1.0, deadline - loop.time()))
-        for chore in chores.values():
-            await asyncio.to_thread(chore.join, max(0.0, deadline - loop.time()))
+    chores = prepare(config)  # what cannot be used stops us here
+    with claim(path):
+        health, notifier = Health(), Notifier()
+        crew = Crew(health, notifier.watchdog)
+        committer = Committer(lambda: open_ledger(path), on_commit=lambda: crew.wake(ENGINE))
+        pulse = Pulse(committer, health)
+        server = LmtpServer(config, pulse.submit)
+        web = make_web(config, pulse.submit, health)
+        reloader = Reloader(config, reread, server, crew)
+        tasks: list[asyncio.Task[None]] = []
+        deadline = loop.time() + config.lmtp.shutdown_timeout
+        try:
+            await server.start()
+            if web is not None:
+                web.start()
+            health.expect(LMTP, vital_limit(config, notifier.watchdog), vital=True)
+            crew.start(chores, config)
+            tasks += [
+                asyncio.create_task(pulse.ask()),
+                asyncio.create_task(feed(notifier, health)),
+                asyncio.create_task(_at_each(again, reloader, notifier, server)),
+            ]
+            health.started()
+            notifier.ready(_status(server))
+            await stop.wait()
+            log.info("service.stopping")
+            health.stopping()
+            notifier.stopping()
+            patience = reloader.config.lmtp.shutdown_timeout
+            deadline = loop.time() + patience
+            tasks.pop().cancel()
+            crew.stop()
+            await server.stop(patience)
+        finally:
+            crew.stop()
+            if web is not None:
+                await asyncio.to_thread(web.stop, max(1.0, deadline - loop.time()))
+            # What is accepted is in the committer's hands: it gets a moment even when time is up.
+            await committer.close(max(1.0, deadline - loop.time()))
+            await crew.join(deadline)
+            for task in tasks:
+                task.cancel()
     log.info("service.stopped")
+
+
+async def _at_each(
+    again: asyncio.Event, reloader: Reloader, notifier: Notifier, server: LmtpServer
+) -> None:
+    while True:
+        await again.wait()
+        again.clear()
+        notifier.reloading()
+        await reloader.reload()
+        notifier.ready(_status(server))
+
+
+def _status(server: LmtpServer) -> str:
+    return f"Taking in mail on {', '.join(server.names)}"

@@ -10,6 +10,7 @@ import structlog
 from bouncesink.engine import utcnow
 from bouncesink.errors import BouncesinkError, LedgerError
 from bouncesink.ledger import open_ledger
+from bouncesink.service.health import Health
 
 MAX_PAUSE = 30.0
 """Seconds after which a failed drain or flush is tried again, at the most."""
@@ -28,12 +29,15 @@ class Chore:
         self._step = step
         self._ledger = ledger
         self._trouble: str | None = None
+        self._health = Health()
         self._woken = threading.Event()
         self.stopping = threading.Event()
         # A daemon: what it does can be cut off at exit, and is done again at the next start.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> None:
+    def start(self, health: Health) -> None:
+        """Begin; how it goes is told to `health`, where it is expected under its name."""
+        self._health = health
         self._thread.start()
 
     def wake(self) -> None:
@@ -42,24 +46,33 @@ class Chore:
     def goes_on(self) -> bool:
         """Whether to do more; whoever wakes it from now on is not missed."""
         self._woken.clear()
+        self.beat()
         return not self.stopping.is_set()
+
+    def beat(self) -> None:
+        """Say that the work goes on: a step that takes long does so at each thing it has done."""
+        self._health.beat(self._name)
 
     def rest(self) -> None:
         """Wait until there may be something to do, or until it is time to stop."""
         if not self.stopping.is_set():
+            self._health.beat(self._name, rests=self._every)
             self._woken.wait(self._every)
+            self.beat()
 
     def stop(self) -> None:
         self.stopping.set()
         self._woken.set()
 
-    def join(self, patience: float) -> None:
-        """Wait for the end of what it is doing, `patience` seconds at the most."""
+    def join(self, patience: float) -> bool:
+        """Wait for the end of what it is doing, `patience` seconds at the most; whether it came."""
         if self._thread.is_alive():
             self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def trouble(self, text: str) -> None:
         """Have `status` show what goes wrong here, or with "" that nothing does any more."""
+        self._health.trouble(self._name, text)
         if text == self._trouble:
             return
         with suppress(LedgerError), closing(open_ledger(self._ledger)) as ledger:
@@ -84,5 +97,6 @@ class Chore:
                     exc_info=not isinstance(error, BouncesinkError),
                 )
                 self.trouble(str(error) or repr(error))
+                self._health.beat(self._name, rests=pause)
                 self.stopping.wait(pause)
                 pause = min(pause * 2, MAX_PAUSE)
