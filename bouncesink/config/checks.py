@@ -28,7 +28,6 @@ def check(config: Config, reader: Reader) -> None:
         ("parse", "workers"): config.parse.workers,
         ("retention", "raw_days"): config.retention.raw_days,
         ("retention", "events_months"): config.retention.events_months,
-        ("sheet", "flush_every"): config.sheet.flush_every,
         ("sheets", "timeout"): config.sheets.timeout,
         ("watch", "window_days"): config.watch.window_days,
         ("watch", "warn_percent"): config.watch.warn_percent,
@@ -42,6 +41,8 @@ def check(config: Config, reader: Reader) -> None:
         if not number > 0:
             raise reader.error(keys, "a number above zero is wanted")
     _check_listen(config, reader)
+    if config.sheet.flush_every < 0:
+        raise reader.error(("sheet", "flush_every"), "seconds are wanted, or 0 for never")
     if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
         raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
     if not config.watch.warn_percent <= config.watch.act_percent <= 100:

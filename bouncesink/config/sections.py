@@ -114,7 +114,10 @@ class TrustConfig:
 
 @dataclass(frozen=True, slots=True)
 class SheetConfig:
-    """The Lead Details sheet. `path` is the embedded default: a local CSV file."""
+    """The Lead Details sheet. `path` is the embedded default: a local CSV file.
+
+    With 0 for `flush_every` the service leaves the sheet alone: a timer has `bouncesink flush` run.
+    """
 
     path: Path = Path("lead_details.csv")
     key_column: str = "LEAD ID"

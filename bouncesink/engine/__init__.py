@@ -114,12 +114,16 @@ def operator_act(  # noqa: PLR0913, PLR0917 - the fields of an act
 class Engine:
     """Drains one ledger. It belongs to one thread, as its ledger does.
 
+    `progress` is called at each thing done of the many that may take long, from one thread or
+    another: whoever watches us then knows that it goes on.
+
     Raises ConfigError when made with a config whose keys, or what they need, are not there.
     """
 
     ledger: Ledger
     config: Config
     clock: Callable[[], datetime] = utcnow
+    progress: Callable[[], None] = lambda: None
     _knowledge: Knowledge = field(init=False)
     _require: TrustLevel = field(init=False)
     _signatures: Signatures | None = field(init=False)
@@ -159,6 +163,7 @@ class Engine:
             for batch, readings in batches:
                 outcomes = self._record_safely(batch, readings, done)
                 done.arrivals += len(batch)
+                self.progress()
                 for outcome in outcomes:
                     _log(outcome)
                     if observe:
@@ -184,16 +189,19 @@ class Engine:
         for part in parts(addresses, BATCH):
             with self.ledger.transaction():
                 self._refold(part)
+            self.progress()
 
     def read(self, pool: ReaderPool, batch: Sequence[Arrival]) -> list[Reading]:
         """Read arrivals, outside of any transaction: the DNS may take its time."""
-        readings = pool.read_many(batch)
-        if (ours := self._signatures) is None:
-            return list(readings)
-        return [
-            replace(reading, signature=ours.check(reading.notice.original.header_block))
-            for reading in readings
-        ]
+        readings = []
+        for reading in pool.read_many(batch):
+            if (ours := self._signatures) is None:
+                readings.append(reading)
+            else:
+                signature = ours.check(reading.notice.original.header_block)
+                readings.append(replace(reading, signature=signature))
+            self.progress()
+        return readings
 
     def _read_ahead(
         self, pool: ReaderPool, arrivals: Sequence[Arrival]
@@ -263,6 +271,7 @@ class Engine:
         for address in self.ledger.unfolded():
             with self.ledger.transaction():
                 started += self._refold([address])
+            self.progress()
         now = monotonic()
         self._fold_left_at = now + REST * (now - began)
         return started

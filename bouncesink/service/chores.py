@@ -34,12 +34,10 @@ def chores(config: Config) -> dict[str, Chore]:
         for queue in queues.values():
             queue.wake()
 
-    flusher = _Flusher(config, on_actions)
-    return {
-        "engine": Chore("engine", POLL, partial(_drain, config, on_actions), path),
-        "sheet": Chore("sheet", config.sheet.flush_every, flusher.step, path),
-        **queues,
-    }
+    made = {"engine": Chore("engine", POLL, partial(_drain, config, on_actions), path), **queues}
+    if every := config.sheet.flush_every:
+        made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions).step, path)
+    return made
 
 
 def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None:
@@ -48,7 +46,7 @@ def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None
         ReaderPool(config.parse, config.classify.rules) as pool,
         closing(open_ledger(config.ledger.path)) as ledger,
     ):
-        engine = Engine(ledger, config)
+        engine = Engine(ledger, config, progress=chore.beat)
         while chore.goes_on():
             done = engine.drain_batch(pool)
             chore.trouble("")
@@ -83,7 +81,7 @@ class _Flusher:
         if sheet is None:
             return
         with closing(open_ledger(self._config.ledger.path)) as ledger:
-            engine = Engine(ledger, self._config)
+            engine = Engine(ledger, self._config, progress=chore.beat)
             last = self._last
             result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
         self._last = result
