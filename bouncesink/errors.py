@@ -4,6 +4,7 @@
     +-- ConfigError           the config file: exit code 2
     +-- InputError            a file or an argument that was given: exit code 2
     +-- AlreadyDecided        somebody else was quicker: exit code 1
+    +-- MailboxError          a mailbox cannot be mined now: exit code 1
     +-- LedgerError           the ledger cannot be used: exit code 3
     |   +-- LedgerBusy        another process holds it; try again
     |   +-- LedgerFull        the disk is full; try again
@@ -29,6 +30,10 @@ class InputError(BouncesinkError):
 
 
 class AlreadyDecided(BouncesinkError):
+    pass
+
+
+class MailboxError(BouncesinkError):
     pass
 
 

@@ -1,0 +1,279 @@
+"""A connection to one mailbox: the only importer of imapclient.
+
+Only commands that leave a mailbox as it is: folders are opened with EXAMINE and messages fetched
+with BODY.PEEK. A server may send anything at any moment; whatever that is ends in Refused or
+Broken, and never in an exception of imapclient or of a socket.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import imapclient
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError, ProtocolError
+
+from bouncesink.config import ImapConfig
+from bouncesink.errors import BouncesinkError, MailboxError
+from bouncesink.intake.imap.folders import Folder
+from bouncesink.intake.imap.login import Login
+
+TIMEOUT = 60.0
+"""Seconds without an octet after which a connection is given up."""
+
+_NOT_OURS = "-in:sent -in:draft"
+"""Gmail's words for what the mailbox's owner did not write; all mail is in one folder there."""
+
+
+class Refused(MailboxError):
+    """The server said no to a command; the connection is as good as before."""
+
+
+class Broken(MailboxError):
+    """The connection is gone, or what comes over it makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A folder as it was when it was opened; `uidnext` is 0 where the server does not say."""
+
+    uidvalidity: int
+    uidnext: int
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a message looks like from outside; `header` is its header section."""
+
+    uid: int
+    size: int
+    received_at: datetime
+    header: bytes
+    gmail_id: str | None
+
+
+class Session:
+    """See the module. Open it with `connect`; it belongs to one thread at a time."""
+
+    def __init__(self, client: imapclient.IMAPClient, name: str) -> None:
+        self._client = client
+        self._name = name
+        self.is_gmail = client.has_capability("X-GM-EXT-1")
+        self.can_idle = client.has_capability("IDLE")
+
+    def close(self) -> None:
+        _shut(self._client)
+
+    def folders(self) -> list[Folder]:
+        with self._speaking():
+            return [
+                Folder(name, frozenset(_text(each).lower() for each in attributes))
+                for attributes, _, name in self._client.list_folders()
+            ]
+
+    def examine(self, folder: str) -> Examined:
+        with self._speaking():
+            answer = self._client.select_folder(folder, readonly=True)
+            return Examined(int(answer[b"UIDVALIDITY"]), int(answer.get(b"UIDNEXT", 0)))
+
+    def search(self, since: date, after: int) -> list[int]:
+        """Give the UIDs of what was received on `since` or later, or has a UID above `after`.
+
+        No header field is searched for: servers differ in what they find then. An `after` of 0
+        is none.
+        """
+        when: list[Any] = ["SINCE", since]
+        if after:
+            when = ["OR", when, ["UID", f"{after + 1}:*"]]
+        with self._speaking():
+            if self.is_gmail:
+                when = [*when, "X-GM-RAW", _NOT_OURS]
+            return sorted(set(self._client.search(when)))
+
+    def glance(self, uids: Sequence[int]) -> dict[int, Glance]:
+        """Look at messages; those that are gone, or that the server does not show, are left out."""
+        wanted = ["RFC822.SIZE", "INTERNALDATE", "BODY.PEEK[HEADER]"]
+        if self.is_gmail:
+            wanted.append("X-GM-MSGID")
+        with self._speaking():
+            answer = self._client.fetch(uids, wanted)
+            looks = (_glance(uid, found) for uid, found in answer.items() if uid in uids)
+            return {look.uid: look for look in looks if look is not None}
+
+    def whole(self, uids: Sequence[int], most: int | None = None) -> dict[int, bytes]:
+        """Fetch messages, or the first `most` octets of each."""
+        part = f"<0.{most}>" if most else ""
+        with self._speaking():
+            answer = self._client.fetch(uids, [f"BODY.PEEK[]{part}"])
+            return {
+                uid: raw
+                for uid, found in answer.items()
+                if isinstance(raw := _section(found, b"BODY[]"), bytes) and raw and uid in uids
+            }
+
+    def those_left(self, uids: Sequence[int]) -> set[int]:
+        """Of these messages, those that are still there."""
+        with self._speaking():
+            return set(self._client.search(["UID", ",".join(map(str, uids))]))
+
+    def idle(self, folder: str, uidnext: int, seconds: float, goes_on: Callable[[], bool]) -> bool:
+        """Wait until mail comes into a folder whose UIDNEXT was this; whether it did (RFC 2177).
+
+        Looks at `goes_on` once a second. Raises MailboxError.
+        """
+        if self.examine(folder).uidnext > uidnext:
+            return True  # it came meanwhile, and IDLE tells of what comes later
+        deadline = time.monotonic() + seconds
+        try:
+            with self._speaking():
+                self._client.idle()
+                happened = False
+                while not happened and goes_on():
+                    begun = time.monotonic()
+                    wait = min(1.0, deadline - begun)
+                    if wait <= 0:
+                        break
+                    told = self._client.idle_check(wait)
+                    happened = _has_come(told)
+                    if not told and time.monotonic() - begun < wait * 0.9:
+                        break  # something to read that is no line: the end of the connection
+                return _has_come(self._client.idle_done()[1]) or happened
+        except Refused as error:  # something came before IDLE began, which imapclient cannot take
+            raise Broken(str(error)) from None
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except BouncesinkError:
+            raise
+        except (IMAPClientAbortError, ProtocolError) as error:
+            raise Broken(f"{self._name}: the connection broke: {_one_line(str(error))}") from None
+        except IMAPClientError as error:
+            raise Refused(f"{self._name}: {_one_line(str(error))}") from None
+        except OSError as error:
+            raise Broken(f"{self._name}: {_of_socket(error)}") from None
+        except Exception as error:
+            raise Broken(f"{self._name}: its answer makes no sense: {error!r}") from None
+
+
+def connect(imap: ImapConfig, login: Login) -> Session:
+    """Connect and log in.
+
+    Raises Broken when there is no connection, MailboxError when the login is refused, and
+    ConfigError for a secret that is none.
+    """
+    host, port = _address(imap)
+    name = f"{login.user} at {host}"
+    secret = login.token() if login.by_token else login.password()
+    context = ssl.create_default_context()
+    with _connecting(f"{name}, port {port}"):
+        client = imapclient.IMAPClient(
+            host, port, ssl=imap.tls == "tls", ssl_context=context, timeout=TIMEOUT
+        )
+    try:
+        with _connecting(name):
+            if imap.tls == "starttls":
+                client.starttls(context)
+            client.normalise_times = False
+            _log_in(client, login, secret)
+            return Session(client, name)
+    except BaseException:
+        _shut(client)
+        raise
+
+
+def _log_in(client: imapclient.IMAPClient, login: Login, secret: str) -> None:
+    refused: list[str] = []
+
+    def initial(challenge: bytes) -> str:
+        """Give what XOAUTH2 wants; a second challenge says why not, and wants an empty answer."""
+        if not challenge:
+            return f"user={login.user}\1auth=Bearer {secret}\1\1"
+        refused.append(_text(challenge))
+        return ""
+
+    try:
+        if login.by_token:
+            client.sasl_login("XOAUTH2", initial)
+        elif client.has_capability("AUTH=PLAIN"):
+            client.plain_login(login.user, secret)  # which takes any letter
+        else:
+            client.login(login.user, secret)
+    except LoginError as error:
+        if isinstance(error.__context__, IMAPClientAbortError | OSError):
+            raise error.__context__ from None
+        login.forget_token()
+        words = " ".join([_one_line(str(error)), *map(_one_line, refused)])
+        raise MailboxError(
+            f"{client.host}: the login of {login.user} was refused: {words}"
+        ) from None
+
+
+@contextmanager
+def _connecting(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BouncesinkError:
+        raise
+    except OSError as error:
+        raise Broken(f"{name}: {_of_socket(error)}") from None
+    except Exception as error:
+        raise Broken(f"{name}: no IMAP server as we know it: {_one_line(str(error))}") from None
+
+
+def _shut(client: imapclient.IMAPClient) -> None:
+    with suppress(OSError, IMAPClientError):
+        client.shutdown()
+
+
+def _address(imap: ImapConfig) -> tuple[str, int]:
+    host, colon, port = imap.host.rpartition(":")
+    if not colon or host.endswith(":") or imap.host.endswith("]"):
+        host, port = imap.host, "993" if imap.tls == "tls" else "143"
+    return host.strip("[]"), int(port)
+
+
+def _of_socket(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {error.verify_message}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return f"no such host: {error.strerror}"
+    return _one_line(error.strerror or str(error))
+
+
+def _section(found: Mapping[bytes, Any], name: bytes) -> object:
+    """Find a section of a message; servers add to its name what part of it they gave."""
+    return next((value for key, value in found.items() if key.upper().startswith(name)), None)
+
+
+def _glance(uid: int, found: Mapping[bytes, Any]) -> Glance | None:
+    header, size = _section(found, b"BODY[HEADER]"), found.get(b"RFC822.SIZE")
+    if not isinstance(header, bytes) or not isinstance(size, int):
+        return None
+    received_at, gmail_id = found.get(b"INTERNALDATE"), found.get(b"X-GM-MSGID")
+    return Glance(
+        uid,
+        size,
+        received_at.astimezone(UTC) if isinstance(received_at, datetime) else datetime.now(UTC),
+        header,
+        None if gmail_id is None else str(gmail_id),
+    )
+
+
+def _has_come(told: Sequence[tuple[Any, ...]]) -> bool:
+    return any(b"EXISTS" in each or b"RECENT" in each for each in told)
+
+
+def _text(octets: bytes | str) -> str:
+    return octets if isinstance(octets, str) else octets.decode("utf-8", "replace")
+
+
+def _one_line(words: str) -> str:
+    return " ".join(words.split())[:300]
