@@ -10,3 +10,4 @@ CREATE TABLE send_counts (
 
 CREATE INDEX sends_sent_at ON sends (sent_at, campaign, mailbox, recipient)
   WHERE sent_at IS NOT NULL;
+CREATE INDEX sends_domain ON sends (substr(recipient, instr(recipient, '@') + 1), recipient);

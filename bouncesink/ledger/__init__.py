@@ -299,6 +299,9 @@ class Ledger(Protocol):
     def failures_by(self, by: FailuresBy, since: datetime, until: datetime) -> list[FailureCount]:
         """HARD, SOFT and BLOCK failures that occurred then, and that are not doubtful."""
 
+    def domain_counts(self, domains: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Of each domain, how many of its addresses were mailed and how many are HARD."""
+
     def contacts_at_risk(self, limit: int) -> list[Contact]:
         """Those that may be mailed and have strikes, the most first; without the decay since."""
 

@@ -2,17 +2,38 @@
 
 # ruff: noqa: S608 - what is put into the SQL here are names of our own, never data
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from bouncesink.ledger import BlockCount, BounceCount, SendCount, rows
+from bouncesink.ledger import (
+    BlockCount,
+    BounceCount,
+    FailureCount,
+    FailuresBy,
+    SendCount,
+    rows,
+)
 from bouncesink.ledger.tables import Tables, or_update
+from bouncesink.model import Contact
 
 _SEND_COUNT = "day, campaign, mailbox, domain, sent"
 _COUNTED = (
     "occurred_at >= ? AND occurred_at < ? AND kind = 'failure' "
     "AND coalesce(trust, '') NOT IN ('doubtful', 'contradicted')"
 )
+
+_AT = "substr(recipient, instr(recipient, '@') + 1)"
+"""The recipient's domain; as the index has it."""
+
+_BY: Mapping[FailuresBy, str] = {
+    "day": "substr(occurred_at, 1, 10)",
+    "category": "category",
+    "rule": "rule",
+    "campaign": "campaign",
+    "subject": "subject",
+    "sender": "sender",
+    "host": "domain || ' ' || coalesce(remote_mta, '')",
+}
 
 
 class Watched(Tables):
@@ -30,7 +51,7 @@ class Watched(Tables):
     def sent_between(self, since: datetime, until: datetime) -> list[SendCount]:
         of_each = (
             "SELECT substr(sent_at, 1, 10), coalesce(campaign, ''), coalesce(mailbox, ''), "
-            "substr(recipient, instr(recipient, '@') + 1), count(*) FROM sends "
+            f"{_AT}, count(*) FROM sends "
             "WHERE sent_at >= ? AND sent_at < ? GROUP BY 1, 2, 3, 4"
         )
         of_days = f"SELECT {_SEND_COUNT} FROM send_counts WHERE day >= ? AND day < ?"
@@ -58,3 +79,28 @@ class Watched(Tables):
         )
         times = (rows.time_text(since), rows.time_text(until))
         return [BlockCount(*row) for row in self._db.all(sql, (times[1], *times))]
+
+    def failures_by(self, by: FailuresBy, since: datetime, until: datetime) -> list[FailureCount]:
+        sql = (
+            f"SELECT name, severity, count(*) FROM (SELECT DISTINCT coalesce({_BY[by]}, '') AS "
+            "name, severity, address, coalesce(message_id, id) FROM events "
+            f"WHERE {_COUNTED} AND severity IN ('HARD', 'SOFT', 'BLOCK')) GROUP BY 1, 2"
+        )
+        found = self._db.all(sql, (rows.time_text(since), rows.time_text(until)))
+        return [FailureCount(*row) for row in found]
+
+    def contacts_at_risk(self, limit: int) -> list[Contact]:
+        sql = (
+            f"SELECT {rows.CONTACT} FROM contacts WHERE bounce_type = 'SOFT' AND strikes > 0 "
+            "AND mailable ORDER BY strikes DESC, last_strike_at DESC LIMIT ?"
+        )
+        return self._nouns(rows.contact_of, self._db.all(sql, (limit,)))
+
+    def domain_counts(self, domains: Iterable[str]) -> dict[str, tuple[int, int]]:
+        sql = (
+            f"SELECT value, (SELECT count(DISTINCT recipient) FROM sends WHERE {_AT} = value), "
+            "(SELECT count(*) FROM contacts WHERE domain = value AND bounce_type = 'HARD') "
+            "FROM json_each(?)"
+        )
+        found = self._db.all(sql, (rows.json_list(domains),))
+        return {domain: (mailed, hard) for domain, mailed, hard in found}
