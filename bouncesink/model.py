@@ -180,6 +180,12 @@ def _categories() -> Mapping[Category, tuple[Severity, Fault]]:
 CATEGORIES: Mapping[Category, tuple[Severity, Fault]] = _categories()
 
 
+EVENTS = "events"
+"""The source of what an operator gave as an events file."""
+WEBHOOK = "webhook:"
+"""How the source of what came by a provider's webhook begins, once it was verified."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Bytes as received, before anyone has an opinion about them.
@@ -195,6 +201,13 @@ class Arrival:
     received_at: datetime
     raw: bytes
     media_type: str = "message/rfc822"
+
+    @property
+    def provider(self) -> str | None:
+        """Whose verified webhook told it: `ses`, of `webhook:ses` and of `webhook:ses/NAME`."""
+        if not self.source.startswith(WEBHOOK) or self.media_type != "application/json":
+            return None
+        return self.source.removeprefix(WEBHOOK).partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

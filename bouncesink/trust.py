@@ -61,8 +61,8 @@ class Knowledge:
     `leads_known` and `sends_complete` say that to be absent there means something. `known_send` is
     about the returned Message-ID; `sent_to` and `sent_at` are None where not recorded. `dkim` is
     our signature on the returned headers, None where there is none, or no key to verify it with.
-    `authserv_id` is our own mail server's (RFC 8601). `vouched` is true of what did not come as
-    mail: an operator's events file, a signed webhook.
+    `authserv_id` is our own mail server's (RFC 8601). `vouched` is true of what an operator
+    gave as an events file; `provider` is whose verified webhook told it, "" where none did.
     """
 
     mailboxes: frozenset[str] = frozenset()
@@ -78,6 +78,7 @@ class Knowledge:
     dkim: Signature | None = None
     authserv_id: str = ""
     vouched: bool = False
+    provider: str = ""
     now: datetime = _NEVER
 
     @classmethod
@@ -97,7 +98,7 @@ class Knowledge:
     @property
     def is_empty(self) -> bool:
         known = self.mailboxes or self.verp_keys or self.sends_complete or self.sent_to
-        return not known and self.dkim is None and not self.vouched
+        return not known and self.dkim is None and not self.vouched and not self.provider
 
 
 class _Side(Enum):
@@ -120,7 +121,7 @@ def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: K
     if knowledge.is_empty and not any(side is _Side.DOUBT for side, _ in about_the_notice):
         return Trust(TrustLevel.UNCHECKED, ("nothing configured to compare with",))
     signals = [
-        *([(_Side.PROOF, "came by a way that vouches for it")] if knowledge.vouched else []),
+        *_way(knowledge),
         *about_the_notice,
         *_return_path(address, (envelope_to, *notice.via[:_MOST_HOPS]), knowledge),
         *_message_id(notice, address, knowledge),
@@ -139,6 +140,13 @@ def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: K
     else:
         level = TrustLevel.DOUBTFUL
     return Trust(level, tuple(words for _, words in signals))
+
+
+def _way(knowledge: Knowledge) -> Iterator[_Signal]:
+    if knowledge.vouched:
+        yield _Side.PROOF, "came by a way that vouches for it"
+    if knowledge.provider:
+        yield _Side.PROOF, f"by the verified webhook of {knowledge.provider}"
 
 
 def _form(notice: Notice) -> Iterator[_Signal]:

@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from bouncesink.address import bare, normalise
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Settlement
-from bouncesink.model import Arrival, DsnAction, Event, Kind, Lead, Original, Report, Send, Verdict
+from bouncesink.model import (
+    EVENTS,
+    Arrival,
+    DsnAction,
+    Event,
+    Kind,
+    Lead,
+    Original,
+    Report,
+    Send,
+    Verdict,
+)
 from bouncesink.reader import Reading
 from bouncesink.trust import Knowledge, assess
 
@@ -101,7 +112,8 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
     knowledge = replace(
         known.knowledge,
         is_lead=bool(leads),
-        vouched=arrival.media_type == "application/json",
+        vouched=arrival.source == EVENTS,
+        provider=arrival.provider or "",
         known_send=send is not None,
         sent_to=send.recipient if send else None,
         sent_at=send.sent_at if send else None,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from bouncesink.identity import arrival_id
-from bouncesink.model import Arrival
+from bouncesink.model import EVENTS, Arrival
 
 
 def arrivals(entries: Iterable[bytes], received_at: datetime) -> Iterator[Arrival]:
@@ -12,7 +12,7 @@ def arrivals(entries: Iterable[bytes], received_at: datetime) -> Iterator[Arriva
     for raw in entries:
         yield Arrival(
             id=arrival_id(raw, ""),
-            source="events",
+            source=EVENTS,
             envelope_from="",
             envelope_to="",
             received_at=received_at,

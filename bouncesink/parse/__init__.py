@@ -15,6 +15,7 @@ from bouncesink.parse.events import parse_event
 from bouncesink.parse.formats import RECOGNIZERS
 from bouncesink.parse.message import Found, Message, header_section
 from bouncesink.parse.original import message_id, original_of, verp_token
+from bouncesink.parse.told import parse_told
 from bouncesink.parse.unwrap import Unwrapped, attached, is_notification, unwrap
 
 MAX_TEXT = 4000
@@ -34,6 +35,8 @@ class Options:
 def parse(arrival: Arrival, options: Options = Options()) -> Notice:
     """Say what an arrival is and what it says of whom."""
     try:
+        if provider := arrival.provider:
+            return parse_told(provider, arrival.raw, options.campaign_headers)
         if arrival.media_type == "application/json":
             return parse_event(arrival.raw)
         return _parse_mail(arrival, options)

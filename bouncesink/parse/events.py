@@ -8,7 +8,7 @@ arrival holds exactly one entry.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bouncesink.address import normalise
 from bouncesink.identity import body_identity
@@ -76,11 +76,16 @@ def parse_event(raw: bytes) -> Notice:
         value = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         value = None
+    return replace(notice_of_entry(value), identity=body_identity(raw))
+
+
+def notice_of_entry(value: object) -> Notice:
+    """Do the same for an entry that is no longer JSON: its `identity` is missing."""
     problem = _problem(value)
     if problem:
-        identity = body_identity(raw)
-        return Notice(Kind.UNREADABLE, NAME, identity, damage=(clean(problem, 200),))
-    return _notice(value, raw)
+        return Notice(Kind.UNREADABLE, NAME, "", damage=(clean(problem, 200),))
+    assert isinstance(value, dict)
+    return _notice(value)
 
 
 def _reason(error: Exception) -> str:
@@ -117,7 +122,7 @@ def _problem(value: object) -> str:
     return ""
 
 
-def _notice(value: Json, raw: bytes) -> Notice:
+def _notice(value: Json) -> Notice:
     kind_name = text_of(value.get("type")).lower()
     kind, action = _ACTIONS.get(kind_name, (Kind.FAILURE, DsnAction.FAILED))
     codes = " ".join(text_of(value.get(key)) for key in ("status", "code", "reply"))
@@ -139,7 +144,7 @@ def _notice(value: Json, raw: bytes) -> Notice:
     return Notice(
         kind=kind,
         recognizer=NAME,
-        identity=body_identity(raw),
+        identity="",
         reports=(report,),
         original=Original(
             message_id=message_id(text_of(value.get("message_id"))),
