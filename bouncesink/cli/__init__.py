@@ -19,6 +19,7 @@ _COMMANDS = {
     "ingest": "ingest",
     "init": "init",
     "leads": "leads",
+    "mine": "mine",
     "parse": "parse",
     "postcards": "postcards",
     "queue": "queue",

@@ -14,6 +14,7 @@ from bouncesink.outbox.sinks import only_shows, open_sinks
 from bouncesink.outbox.worker import QueueSink, Worker
 from bouncesink.reader import ReaderPool
 from bouncesink.service.chore import Chore
+from bouncesink.service.mining import mining_chores
 
 POLL = 5.0
 """Seconds after which the engine looks for arrivals that another process appended."""
@@ -37,7 +38,7 @@ def chores(config: Config) -> dict[str, Chore]:
     made = {"engine": Chore("engine", POLL, partial(_drain, config, on_actions), path), **queues}
     if every := config.sheet.flush_every:
         made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions).step, path)
-    return made
+    return made | mining_chores(config, made["engine"].wake)
 
 
 def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None:

@@ -37,6 +37,7 @@ _BATCH = 100
 _BATCH_OCTETS = 8_000_000
 _SETBACKS = 6
 """How often in a row a connection may break before anything is done."""
+_BEAT = 10.0
 _STRIKES = 3
 """How often a message may break the connection, alone in its batch, before it is left for later."""
 
@@ -73,8 +74,8 @@ class Miner:
     """Mines one mailbox into one ledger; it belongs to one thread, as its ledger does.
 
     `max_size` is in octets: of a larger message only so many are taken. `observe` is called with
-    how many more messages were found, and how many more are done. Once `stop` is set, no more is
-    begun.
+    how many more messages were found, and how many more are done; `beat` whenever it waits or has
+    done something. Once `stop` is set, no more is begun.
     """
 
     mailbox: MailboxConfig
@@ -83,6 +84,7 @@ class Miner:
     clock: Callable[[], datetime]
     stop: threading.Event = field(default_factory=threading.Event)
     observe: Callable[[int, int], None] = lambda _found, _done: None
+    beat: Callable[[], None] = lambda: None
     _login: Login = field(init=False)
     _session: Session | None = field(init=False, default=None)
     _watched: tuple[str, int] | None = field(init=False, default=None)
@@ -103,7 +105,7 @@ class Miner:
         """
         run = _Pass(self.clock(), days, Mined(self.mailbox.address))
         setbacks = 0
-        while not self.stop.is_set():
+        while self._goes_on():
             steps = run.steps
             try:
                 self._mine_folders(self._connected(), run)
@@ -114,8 +116,7 @@ class Miner:
                 if setbacks > _SETBACKS:
                     raise
                 log.info("mining.broken", mailbox=self.mailbox.address, error=str(error))
-                if setbacks > 1:
-                    self.stop.wait(0.1 * 2**setbacks)
+                self.rest(0.1 * 2**setbacks if setbacks > 1 else 0.0)
             except MailboxError:
                 self.close()
                 raise
@@ -126,14 +127,24 @@ class Miner:
         session, begun = self._session, self.clock()
         if session is not None and session.can_idle and self._watched is not None:
             try:
-                session.idle(*self._watched, seconds, lambda: not self.stop.is_set())
+                session.idle(*self._watched, seconds, self._goes_on)
                 return
             except MailboxError as error:
                 log.info("mining.idle_ended", mailbox=self.mailbox.address, error=str(error))
                 waited = (self.clock() - begun).total_seconds()
                 seconds = max(0.0, min(seconds, 10.0) - waited)
         self.close()
-        self.stop.wait(seconds)
+        self.rest(seconds)
+
+    def rest(self, seconds: float) -> None:
+        """Do nothing for so long, or until `stop`."""
+        while seconds > 0 and self._goes_on():
+            self.stop.wait(min(seconds, _BEAT))
+            seconds -= _BEAT
+
+    def _goes_on(self) -> bool:
+        self.beat()
+        return not self.stop.is_set()
 
     def _connected(self) -> Session:
         if self._session is None:
@@ -167,7 +178,7 @@ class Miner:
         fresh = sorted(found - troubled - self.ledger.mined_uids(cursor, found))
         self.observe(len(fresh), 0)
         while fresh:
-            if self.stop.is_set():
+            if not self._goes_on():
                 return
             batch = fresh[: run.batch]
             self._take(session, cursor, batch, run)
