@@ -333,6 +333,25 @@ class Ledger(Protocol):
     def troubles(self) -> list[Trouble]:
         """Give what there is trouble with now, by part."""
 
+    # health
+    def put_beat(self, part: str, at: datetime) -> None:
+        """Note that a part of the service has done its work at `at`."""
+
+    def beats(self) -> dict[str, datetime]:
+        """Give when each part of the service last did its work."""
+
+    def oldest_open_actions(self) -> dict[tuple[ActionKind, ActionState], datetime]:
+        """Give when the oldest of each kind and open state was made."""
+
+    def standing_alerts(self) -> list[Action]:
+        """Those that tell that something has begun, of which none tells yet that it is over.
+
+        See `bouncesink.fold.alert`.
+        """
+
+    def arrivals_between(self, since: datetime, until: datetime, most: int) -> int:
+        """Count arrivals of a time, up to `most`, taking them to have come in their order."""
+
     # reading
     def totals(self) -> Totals: ...
     def confirmations(self, limit: int) -> list[Settlement]:

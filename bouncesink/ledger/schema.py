@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MIGRATION_SET = "bouncesink"
-MIGRATIONS = ("0001_ledger", "0002_privacy", "0003_mining", "0006_watch", "0009_unfolded")
+MIGRATIONS = (
+    "0001_ledger",
+    "0002_privacy",
+    "0003_mining",
+    "0006_watch",
+    "0008_health",
+    "0009_unfolded",
+)
 
 
 def applied(connection: sqlite3.Connection) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from bouncesink.ledger.actions import Actions
 from bouncesink.ledger.arrivals import Arrivals
 from bouncesink.ledger.events import Events
+from bouncesink.ledger.health import Watching
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.mining import Mining
 from bouncesink.ledger.standing import Standing
@@ -12,7 +13,9 @@ from bouncesink.ledger.unfolded import Unfolded
 from bouncesink.ledger.watch import Watched
 
 
-class SqliteLedger(Arrivals, Events, LeadsAndSends, Actions, Standing, Watched, Unfolded, Mining):
+class SqliteLedger(
+    Arrivals, Events, LeadsAndSends, Actions, Standing, Watched, Unfolded, Mining, Watching
+):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 
     def close(self) -> None:
