@@ -45,9 +45,7 @@ class Watching(Tables):
 
     def arrivals_between(self, since: datetime, until: datetime, most: int) -> int:
         first, last = self._first_arrival(since), self._first_arrival(until)
-        sql = (
-            "SELECT count(*) FROM (SELECT 1 FROM arrivals WHERE number >= ? AND number < ? LIMIT ?)"
-        )
+        some = "SELECT 1 FROM arrivals WHERE number >= ? AND number < ? LIMIT ?"
         count: int = self._db.all(f"SELECT count(*) FROM ({some})", (first, last, most))[0][0]
         return count
 
