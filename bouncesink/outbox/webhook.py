@@ -1,14 +1,9 @@
 """Tell others of each change of an address: signed JSON to their URLs.
 
-Signed as standardwebhooks.com says, so that its libraries check it: the fields webhook-id,
-webhook-timestamp and webhook-signature, the last a base64 HMAC-SHA256 of id, timestamp and body. A
-repetition has the same webhook-id.
+Signed as standardwebhooks.com says, so that its libraries check it: see
+`bouncesink.standard_webhooks`. A repetition has the same webhook-id.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -19,9 +14,7 @@ from bouncesink.identity import url_id
 from bouncesink.model import Action, ActionKind, ActionState
 from bouncesink.outbox.rest import Rest, TryLater, words
 from bouncesink.outbox.worker import FIRST_PAUSE, Done, May, Outcome
-
-SHORTEST_SECRET = 24
-"""Octets, as the standard asks."""
+from bouncesink.standard_webhooks import read_key, sign
 
 
 class Webhooks:
@@ -74,7 +67,7 @@ class Webhooks:
         headers = {
             "webhook-id": action.key,
             "webhook-timestamp": stamp,
-            "webhook-signature": signature(secret, action.key, stamp, body),
+            "webhook-signature": sign(secret, action.key, stamp, body),
         }
         answer = receiver.call("POST", "", body, headers=headers)
         if 200 <= answer.status < 300:
@@ -85,20 +78,7 @@ class Webhooks:
         return TemporarySinkError(said)
 
     def _secret(self) -> bytes:
-        text = read_secret(self._file).strip()
         try:
-            coded = text.removeprefix(b"whsec_")
-            secret = base64.b64decode(coded, validate=True) if coded != text else text
-        except binascii.Error:
-            raise ConfigError(f"{self._file}: base64 is wanted after whsec_") from None
-        if len(secret) < SHORTEST_SECRET:
-            raise ConfigError(
-                f"{self._file}: at least {SHORTEST_SECRET} octets are wanted, as from: "
-                "openssl rand -hex 32"
-            )
-        return secret
-
-
-def signature(secret: bytes, id_: str, timestamp: str, body: bytes) -> str:
-    signed = b".".join((id_.encode(), timestamp.encode(), body))
-    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+            return read_key(read_secret(self._file))
+        except ValueError as error:
+            raise ConfigError(f"{self._file}: {error}") from None
