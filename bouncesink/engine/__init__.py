@@ -61,12 +61,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one arrival: how it read, and those of its events that were new."""
+    """What came of one arrival: how it read, and those of its events that were new.
+
+    `read_in` and `recorded_in` are in seconds: its share of what the batch took.
+    """
 
     arrival: Arrival
     reading: Reading
     settlement: Settlement
     events: tuple[Event, ...]
+    read_in: float = 0.0
+    recorded_in: float = 0.0
 
 
 @dataclass(slots=True)
@@ -160,12 +165,16 @@ class Engine:
         if not arrivals:
             return done if done.actions else None
         with closing(self._read_ahead(pool, arrivals)) as batches:
-            for batch, readings in batches:
+            for batch, readings, read_in in batches:
+                began = monotonic()
                 outcomes = self._record_safely(batch, readings, done)
+                recorded_in = (monotonic() - began) / len(batch)
+                recorded_at = self.clock()
                 done.arrivals += len(batch)
                 self.progress()
-                for outcome in outcomes:
-                    _log(outcome)
+                for each in outcomes:
+                    outcome = replace(each, read_in=read_in, recorded_in=recorded_in)
+                    _log(outcome, recorded_at)
                     if observe:
                         observe(outcome)
         return done
@@ -205,9 +214,18 @@ class Engine:
 
     def _read_ahead(
         self, pool: ReaderPool, arrivals: Sequence[Arrival]
-    ) -> Generator[tuple[list[Arrival], list[Reading]], None, None]:
-        """Give batches that are read; a thread reads the next one while the last is recorded."""
-        batches = ((batch, self.read(pool, batch)) for batch in parts(arrivals, BATCH))
+    ) -> Generator[tuple[list[Arrival], list[Reading], float], None, None]:
+        """Give batches that are read, and the seconds that each arrival of it took on average.
+
+        A thread reads the next one while the last is recorded.
+        """
+
+        def timed(batch: list[Arrival]) -> tuple[list[Arrival], list[Reading], float]:
+            began = monotonic()
+            readings = self.read(pool, batch)
+            return batch, readings, (monotonic() - began) / len(batch)
+
+        batches = map(timed, parts(arrivals, BATCH))
         with ThreadPoolExecutor(1, "read-ahead") as ahead:
             following = ahead.submit(next, batches, None)
             while (batch := following.result()) is not None:
@@ -382,7 +400,8 @@ def _review(settlement: Settlement, now: datetime) -> Action:
     )
 
 
-def _log(outcome: Outcome) -> None:
+def _log(outcome: Outcome, recorded_at: datetime) -> None:
+    delay = recorded_at - outcome.arrival.received_at
     log.info(
         "arrival.read",
         arrival=outcome.arrival.id[:16],
@@ -391,6 +410,9 @@ def _log(outcome: Outcome) -> None:
         recognizer=outcome.settlement.recognizer,
         events=len(outcome.events),
         verdicts=[f"{e.verdict.severity}:{e.verdict.rule}" for e in outcome.events if e.verdict],
+        read_ms=round(outcome.read_in * 1000, 1),
+        record_ms=round(outcome.recorded_in * 1000, 1),
+        ms=round(delay.total_seconds() * 1000),  # since it was received
     )
 
 

@@ -381,6 +381,10 @@ class LmtpServer:
         return [listener.name for listener in self._listeners]
 
     @property
+    def connections(self) -> int:
+        return len(self._sessions)
+
+    @property
     def crowded(self) -> bool:
         return len(self._sessions) > self.limits.max_connections
 
