@@ -191,7 +191,9 @@ class Arrival:
     """Bytes as received, before anyone has an opinion about them.
 
     `id` is a hash of `raw` and `envelope_to` (`bouncesink.identity.arrival_id`), so a redelivery is
-    the same arrival. `media_type` is `message/rfc822` or `application/json`.
+    the same arrival. `media_type` is `message/rfc822` or `application/json`. `identity` is set once
+    the bytes are no longer those that were received: what the notification said it was
+    (`Notice.identity`), which less of it might not tell.
     """
 
     id: str
@@ -201,6 +203,7 @@ class Arrival:
     received_at: datetime
     raw: bytes
     media_type: str = "message/rfc822"
+    identity: str | None = None
 
     @property
     def provider(self) -> str | None:

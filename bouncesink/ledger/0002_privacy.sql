@@ -1,7 +1,9 @@
 CREATE TABLE forgotten (
   -- Whose address has been erased, and is still not mailed: see deploy/privacy.md.
-  digest TEXT PRIMARY KEY NOT NULL,  -- HMAC-SHA-256 of the normalised address, in hex
-  at TEXT NOT NULL
+  key_id TEXT NOT NULL,              -- which key: the file that ends in .key beside the ledger
+  digest TEXT NOT NULL,              -- HMAC-SHA-256 of the normalised address, in hex
+  at TEXT NOT NULL,
+  PRIMARY KEY (key_id, digest)
 );
 
 CREATE TABLE audit (

@@ -53,6 +53,50 @@ class Settlement:
     damage: tuple[str, ...] = ()
 
 
+class Kept(StrEnum):
+    """How much of an arrival's bytes is kept: see `bouncesink.engine.retention`.
+
+    ALL as received, NO_BODY without the returned message's body, WHOLE because less of it would
+    read differently, STATUS its headers and the delivery status.
+    """
+
+    ALL = "all"
+    NO_BODY = "no_body"
+    WHOLE = "whole"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is to be left of an arrival's bytes."""
+
+    arrival_id: str
+    raw: bytes
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """What an operator did: when, who, what, on what, why, and how it stood before and since."""
+
+    at: datetime
+    actor: str
+    act: str
+    subject: str | None = None
+    reason: str | None = None
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The text cells of a row that names somebody."""
+
+    table: str
+    number: int
+    cells: Mapping[str, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What a part of the service has trouble with, and since when."""
@@ -157,6 +201,24 @@ class MinedMessage:
     received_at: datetime
     gmail_id: str | None = None
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How far an mbox or an archive was replayed: see `bouncesink.intake.archive`.
+
+    `entry` is which of its files comes next, `offset` how many octets of that one were read, `seam`
+    a hash of the last of them. `mails` counts those that were seen, with those `passed_over`.
+    """
+
+    id: str
+    path: str
+    entry: int = 0
+    offset: int = 0
+    seam: str = ""
+    mails: int = 0
+    passed_over: int = 0
+    done: bool = False
 
 
 class Ledger(Protocol):
@@ -325,6 +387,66 @@ class Ledger(Protocol):
 
     def forget_mined(self, cursor: FolderCursor, before: datetime) -> None:
         """Forget messages of a folder that are older, and that there was no problem with."""
+
+    # replays
+    def put_replays(self, replays: Iterable[Replay], at: datetime) -> None:
+        """Say how far these have been replayed by now."""
+
+    def replay(self, id_: str) -> Replay | None:
+        """Give how far an archive was replayed, by the hash that it is known by."""
+
+    # privacy: what is about a forgotten address is not stored, and `contacts` says that it is one
+    def forgotten(self, addresses: Iterable[str]) -> set[str]:
+        """Of these, the ones that were erased. Raises LedgerError when their key is missing."""
+
+    def forgotten_name(self, address: str) -> str:
+        """Give what takes an address's place where it is erased; makes the key, if need be."""
+
+    def put_forgotten(self, address: str, at: datetime) -> None: ...
+    def remove_forgotten(self, address: str) -> bool:
+        """Let an address be stored again; whether it was forgotten."""
+
+    def erase_address(self, address: str) -> dict[str, int]:
+        """Delete the rows that are about an address; of each table, how many."""
+
+    def mentioned(self, spellings: Sequence[str]) -> Iterator[Held]:
+        """Find every row of any table with one of these lower-case texts in it."""
+
+    def redact(self, found: Sequence[Held], spellings: Sequence[str], name: str) -> None:
+        """Put the name in the place of these texts."""
+
+    def add_audit(self, lines: Sequence[AuditLine]) -> None:
+        """Say what an operator did, unless that is an event or a move: these say it themselves."""
+
+    def audit(self, since: datetime) -> Iterator[AuditLine]:
+        """Give what operators did since then, oldest first."""
+
+    # retention
+    def arrivals_kept(
+        self, kept: Collection[Kept], before: datetime, batch: int
+    ) -> Iterator[list[Arrival]]:
+        """Arrivals that are done and were received before then, of whose bytes so much is kept."""
+
+    def cut(self, cuts: Sequence[Cut]) -> None:
+        """Put less in the place of arrivals' bytes; an arrival that is in review keeps all."""
+
+    def erase_bytes(self, ids: Iterable[str], *, names_too: bool = False) -> None:
+        """Delete arrivals' bytes, and with `names_too` their envelopes and subjects."""
+
+    def arrivals_outlived(self, before: datetime, limit: int) -> list[str]:
+        """Arrivals from before then that have bytes, but no event that is whole."""
+
+    def addresses_with_events_before(self, before: datetime) -> Iterator[list[str]]:
+        """Addresses with whole events that occurred and were recorded before then."""
+
+    def thin_out(self, spare: Iterable[str], bare: Iterable[str]) -> int:
+        """Delete the spare events, and cut the bare ones to what counts; how many went."""
+
+    def remove_told(self, before: datetime, limit: int) -> int:
+        """Delete what others were told before then, as nobody asks for it again; how many."""
+
+    def tidy(self) -> bool:
+        """Have SQLite look after itself, and empty the WAL; whether that could be done now."""
 
     # trouble
     def put_trouble(self, part: str, text: str, at: datetime) -> None:

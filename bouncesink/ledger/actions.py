@@ -6,18 +6,19 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from bouncesink.ledger import rows
-from bouncesink.ledger.tables import IN_LIST, LAST, OPEN, Tables, first_of
+from bouncesink.ledger.forgotten import Forgotten
+from bouncesink.ledger.tables import IN_LIST, LAST, OPEN, first_of
 from bouncesink.model import Action, ActionKind, ActionState
 
 
-class Actions(Tables):
+class Actions(Forgotten):
     """See `bouncesink.ledger.Ledger`."""
 
     def add_actions(self, actions: Sequence[Action]) -> list[bool]:
-        found = [rows.action_row(action) for action in actions]
         with self._db.transaction():
-            numbers = self._insert("actions", rows.NEW_ACTION, found)
-        return first_of([row[0] for row in found], numbers)
+            known = [rows.action_row(a) for a in self._known(actions, lambda each: each.address)]
+            numbers = self._insert("actions", rows.NEW_ACTION, known)
+        return first_of([rows.clean(action.key) for action in actions], numbers)
 
     def open_actions(self, addresses: Iterable[str]) -> list[Action]:
         sql = (

@@ -13,7 +13,10 @@ from bouncesink.model import Arrival, Kind
 _BATCH_OCTETS = 1 << 26
 """How much of the arrivals' bytes is read at a time; one arrival at least, whole."""
 
-_ARRIVALS = f"SELECT number, {rows.ARRIVAL}, raw FROM arrivals JOIN arrival_bytes USING (number)"
+ARRIVALS = (
+    f"SELECT number, {rows.ARRIVAL}, raw, CASE WHEN kept <> 'all' THEN identity END "
+    "FROM arrivals JOIN arrival_bytes USING (number)"
+)
 
 
 class Arrivals(Tables):
@@ -31,7 +34,7 @@ class Arrivals(Tables):
         return [each for _, each in self._some_arrivals("state = 'pending'", (), limit)]
 
     def arrivals(self, ids: Iterable[str]) -> list[Arrival]:
-        sql = f"{_ARRIVALS} WHERE id {IN_LIST} ORDER BY number"
+        sql = f"{ARRIVALS} WHERE id {IN_LIST} ORDER BY number"
         return self._nouns(
             rows.arrival_of, (row[1:] for row in self._db.all(sql, (rows.json_list(ids),)))
         )
@@ -46,7 +49,7 @@ class Arrivals(Tables):
         self, where: str, parameters: Sequence[Any], limit: int
     ) -> list[tuple[int, Arrival]]:
         """Give arrivals with their numbers: as many as `limit`, or as `_BATCH_OCTETS` allows."""
-        sql = f"{_ARRIVALS} WHERE {where} ORDER BY number LIMIT ?"
+        sql = f"{ARRIVALS} WHERE {where} ORDER BY number LIMIT ?"
         found: list[tuple[int, Arrival]] = []
         octets = 0
         with closing(self._db.each(sql, (*parameters, limit))) as each:

@@ -22,6 +22,8 @@ _PRAGMAS = (
     "PRAGMA cache_size = -16000",  # KiB
     "PRAGMA wal_autocheckpoint = 2000",  # pages, of 4 KiB
     "PRAGMA journal_size_limit = 16777216",  # octets
+    # What is deleted is about people: it must not stay in the file, where no question finds it.
+    "PRAGMA secure_delete = ON",
 )
 
 _READ_ONLY = (

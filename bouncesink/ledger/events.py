@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from bouncesink.ledger import rows
-from bouncesink.ledger.tables import IN_LIST, PAGE, Tables, first_of, or_update
-from bouncesink.model import TRUST_RANK, Act, Contact, Event, Trust
+from bouncesink.ledger.forgotten import Forgotten
+from bouncesink.ledger.tables import IN_LIST, PAGE, first_of, or_update
+from bouncesink.model import TRUST_RANK, Act, Contact, Event, Reason, Trust
 
 
-class Events(Tables):
+class Events(Forgotten):
     """See `bouncesink.ledger.Ledger`."""
 
     def add_events(self, events: Sequence[Event]) -> list[bool]:
-        found = [rows.event_row(event) for event in events]
         with self._db.transaction():
+            known = self._known(events, lambda event: event.address)
+            found = [rows.event_row(event) for event in known]
             numbers = self._insert("events", rows.EVENT, found)
         return first_of([each.id for each in events], numbers)
 
@@ -57,10 +59,15 @@ class Events(Tables):
         }
 
     def contacts(self, addresses: Iterable[str]) -> dict[str, Contact]:
-        found = self._under("address", "contacts", rows.CONTACT, addresses, "address")
-        return {
+        wanted = list(addresses)
+        found = self._under("address", "contacts", rows.CONTACT, wanted, "address")
+        stored = {
             address: self._nouns(rows.contact_of, of_address)[0]
             for address, of_address in found.items()
+        }
+        nameless = frozenset({Reason.FORGOTTEN})
+        return stored | {
+            address: Contact(address, suppressed=nameless) for address in self.forgotten(wanted)
         }
 
     def all_contacts(self, batch: int) -> Iterator[list[Contact]]:
@@ -96,8 +103,9 @@ class Events(Tables):
         return [address for (address,) in self._db.all(sql)]
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
-        found = [rows.contact_row(contact) for contact in contacts]
         with self._db.transaction():
+            known = self._known(contacts, lambda contact: contact.address)
+            found = [rows.contact_row(contact) for contact in known]
             self._insert("contacts", rows.CONTACT, found, or_update("address", rows.CONTACT))
 
     def all_events(self) -> Iterator[Event]:

@@ -5,18 +5,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from bouncesink.ledger import rows
-from bouncesink.ledger.tables import Tables, first_of, or_update
+from bouncesink.ledger.forgotten import Forgotten
+from bouncesink.ledger.tables import first_of, or_update
 from bouncesink.model import Lead, Send
 
 
-class LeadsAndSends(Tables):
+class LeadsAndSends(Forgotten):
     """See `bouncesink.ledger.Ledger`."""
 
     def put_sends(self, sends: Sequence[Send]) -> list[bool]:
         found = [rows.send_row(send) for send in sends]
         columns = "message_id || ' ' || recipient, rowid"
         with self._db.transaction():
-            new = self._insert("sends", rows.SEND, found, returning=columns)
+            known = [rows.send_row(s) for s in self._known(sends, lambda send: send.recipient)]
+            new = self._insert("sends", rows.SEND, known, returning=columns)
         return first_of([f"{row[0]} {row[1]}" for row in found], new)
 
     def sends_of(self, message_ids: Iterable[str]) -> dict[str, list[Send]]:
@@ -24,8 +26,8 @@ class LeadsAndSends(Tables):
         return {key: self._nouns(rows.send_of, of_message) for key, of_message in found.items()}
 
     def put_leads(self, leads: Sequence[Lead]) -> None:
-        wanted = [rows.lead_row(lead) for lead in leads]
         with self._db.transaction():
+            wanted = [rows.lead_row(lead) for lead in self._known(leads, lambda lead: lead.address)]
             known = self._db.all(f"SELECT {rows.LEAD} FROM leads ORDER BY position")
             # Most reads of a sheet change little: what is as it was is not written again.
             same = min(len(known), len(wanted))

@@ -113,10 +113,17 @@ def arrival_row(arrival: Arrival) -> Row:
 
 
 def arrival_of(row: Row) -> Arrival:
-    """Take `ARRIVAL` and then the bytes."""
-    id_, source, media_type, envelope_from, envelope_to, received_at, raw = row
+    """Take `ARRIVAL`, the bytes, and the identity where these were cut."""
+    id_, source, media_type, envelope_from, envelope_to, received_at, raw, identity = row
     return Arrival(
-        id_, source, envelope_from, envelope_to, time_of(received_at), bytes(raw), media_type
+        id_,
+        source,
+        envelope_from,
+        envelope_to,
+        time_of(received_at),
+        bytes(raw),
+        media_type,
+        identity,
     )
 
 

@@ -4,17 +4,33 @@ from contextlib import AbstractContextManager
 
 from bouncesink.ledger.actions import Actions
 from bouncesink.ledger.arrivals import Arrivals
+from bouncesink.ledger.audit import Audit
+from bouncesink.ledger.erasing import Erasing
 from bouncesink.ledger.events import Events
 from bouncesink.ledger.health import Watching
+from bouncesink.ledger.keeping import Keeping
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.mining import Mining
+from bouncesink.ledger.replays import Replays
 from bouncesink.ledger.standing import Standing
 from bouncesink.ledger.unfolded import Unfolded
 from bouncesink.ledger.watch import Watched
 
 
 class SqliteLedger(
-    Arrivals, Events, LeadsAndSends, Actions, Standing, Watched, Unfolded, Mining, Watching
+    Arrivals,
+    Events,
+    LeadsAndSends,
+    Actions,
+    Standing,
+    Watched,
+    Unfolded,
+    Mining,
+    Watching,
+    Replays,
+    Keeping,
+    Audit,
+    Erasing,
 ):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 
