@@ -203,10 +203,12 @@ class _Flush:
             return
         before = {(lead.id, lead.address) for lead in known}
         after = {(lead.id, lead.address) for lead in leads}
-        moved = {address for _, address in before ^ after}
-        self._look_up(moved)
-        concerned = {address for address in moved if self.contacts[address]}
+        moved = iter({address for _, address in before ^ after})
+        concerned: set[str] = set()
         with self.ledger.transaction():
+            # As of now: a bounce that was recorded since the plan found no lead yet.
+            while batch := list(islice(moved, _BATCH)):
+                concerned |= set(self.ledger.contacts(batch))
             self.ledger.put_leads(leads)
             if concerned and redecide:
                 redecide(sorted(concerned))
