@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from bouncesink.address import normalise
 from bouncesink.config.exposure import refusal
+from bouncesink.config.providers import check_providers
 from bouncesink.config.reading import Reader
 from bouncesink.config.sections import Config, Policy
 from bouncesink.model import Category
@@ -68,6 +69,7 @@ def check(config: Config, reader: Reader) -> None:
         )
     _check_queues(config, reader)
     _check_imap(config, reader)
+    check_providers(config, reader)
     try:
         ZoneInfo(config.sheet.time_zone)
     except (OSError, ValueError, KeyError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bouncesink.model import Category
+from bouncesink.model import WEBHOOK, Category
 
 Profile = Literal["careful", "rfc5321"]
 Require = Literal["proven", "plausible", "doubtful"]
@@ -185,19 +185,67 @@ class WebhooksConfig:
     secret_file: Path | None = None
 
 
+ProviderName = Literal["ses", "sendgrid", "postmark", "mailgun", "mandrill", "smartlead", "generic"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """A provider that tells us by webhook, at `/hooks/NAME` of the web server.
+
+    `name` is the provider's if it is not given. `secret_file` holds what it signs with, or the
+    login, one a line: each counts. `topics` are the SNS topics that SES tells by. `url` is
+    where Mandrill posts to, to the letter. With `header`, Postmark has the secret in that header
+    field. `max_age` is how old a signed time may be; None is as the provider needs it.
+    """
+
+    provider: ProviderName
+    name: str = ""
+    secret_file: Path | None = None
+    topics: tuple[str, ...] = ()
+    url: str = ""
+    header: str = ""
+    max_age: float | None = None
+
+    @property
+    def path_name(self) -> str:
+        return self.name or self.provider
+
+    @property
+    def source(self) -> str:
+        """The source of what it tells: `webhook:ses`, or with another name `webhook:ses/NAME`."""
+        own = "" if self.path_name == self.provider else f"/{self.path_name}"
+        return f"{WEBHOOK}{self.provider}{own}"
+
+
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """`listen` is as in `LmtpConfig`; without any there is no web server. Sizes are in octets.
 
     `hosts` are the names under which it is asked for, besides localhost and addresses. `timeout` is
-    for a request to come in whole, and again for its answer.
+    for a request to come in whole, and again for its answer. `tokens` is a file of who may ask the
+    gate, see `bouncesink token`; without it, whoever reaches us may.
     """
 
     listen: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    tokens: Path | None = None
     max_body_size: int = 10_000_000
     max_connections: int = 200
     timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """How others than people ask who may be mailed; over HTTP it is in `WebConfig`.
+
+    `postfix` is where Postfix asks about recipients (as in `lmtp.listen`): see deploy/gate.md.
+    `export` is a file that the suppression list is written to every `export_every` seconds, when it
+    has changed: CSV, or JSON lines if it ends in .json or .jsonl.
+    """
+
+    postfix: tuple[str, ...] = ()
+    export: Path | None = None
+    export_every: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +319,9 @@ class Config:
     smartlead: SmartLeadConfig = field(default_factory=SmartLeadConfig)
     postcards: PostcardsConfig = field(default_factory=PostcardsConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
+    providers: tuple[ProviderConfig, ...] = ()
     web: WebConfig = field(default_factory=WebConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
