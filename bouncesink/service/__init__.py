@@ -19,9 +19,10 @@ from bouncesink.service.claim import claim
 from bouncesink.service.crew import ENGINE, Crew, vital_limit
 from bouncesink.service.health import Health
 from bouncesink.service.notify import Notifier
+from bouncesink.service.observers import Observers
 from bouncesink.service.pulse import LMTP, Pulse, feed
 from bouncesink.service.reload import Reloader, prepare
-from bouncesink.service.website import make_web
+from bouncesink.service.website import make_metrics, make_web
 
 log = structlog.get_logger(__name__)
 
@@ -37,15 +38,21 @@ async def serve(config: Config, reread: Callable[[], Config]) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, again.set)
     path = config.ledger.path
-    chores = prepare(config)  # what cannot be used stops us here
+    metrics = make_metrics(config)
+    observers = metrics.observers if metrics else Observers()
+    chores = prepare(config, observers)  # what cannot be used stops us here
     with claim(path):
         health, notifier = Health(), Notifier()
         crew = Crew(health, notifier.watchdog)
-        committer = Committer(lambda: open_ledger(path), on_commit=lambda: crew.wake(ENGINE))
+        committer = Committer(
+            lambda: open_ledger(path),
+            on_commit=lambda: crew.wake(ENGINE),
+            observe=observers.committed,
+        )
         pulse = Pulse(committer, health)
         server = LmtpServer(config, pulse.submit)
-        web = make_web(config, pulse.submit, health)
-        reloader = Reloader(config, reread, server, crew)
+        web = make_web(config, server, health, metrics)
+        reloader = Reloader(config, reread, server, crew, observers)
         tasks: list[asyncio.Task[None]] = []
         deadline = loop.time() + config.lmtp.shutdown_timeout
         try:

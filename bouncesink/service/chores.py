@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from time import monotonic
 
 import structlog
 
@@ -15,6 +16,7 @@ from bouncesink.outbox.worker import QueueSink, Worker
 from bouncesink.reader import ReaderPool
 from bouncesink.service.chore import Chore
 from bouncesink.service.mining import mining_chores
+from bouncesink.service.observers import Observers
 
 POLL = 5.0
 """Seconds after which the engine looks for arrivals that another process appended."""
@@ -22,7 +24,7 @@ POLL = 5.0
 log = structlog.get_logger(__name__)
 
 
-def chores(config: Config) -> dict[str, Chore]:
+def chores(config: Config, observers: Observers) -> dict[str, Chore]:
     """Give every chore by its name; those that find something to be done wake the queues."""
     path = config.ledger.path
     queues = {
@@ -35,13 +37,18 @@ def chores(config: Config) -> dict[str, Chore]:
         for queue in queues.values():
             queue.wake()
 
-    made = {"engine": Chore("engine", POLL, partial(_drain, config, on_actions), path), **queues}
+    made = {
+        "engine": Chore("engine", POLL, partial(_drain, config, on_actions, observers), path),
+        **queues,
+    }
     if every := config.sheet.flush_every:
-        made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions).step, path)
+        made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions, observers).step, path)
     return made | mining_chores(config, made["engine"].wake)
 
 
-def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None:
+def _drain(
+    config: Config, on_actions: Callable[[], None], observers: Observers, chore: Chore
+) -> None:
     """Drain whenever woken, until told to stop; the pool and the ledger stay open meanwhile."""
     with (
         ReaderPool(config.parse, config.classify.rules) as pool,
@@ -49,7 +56,7 @@ def _drain(config: Config, on_actions: Callable[[], None], chore: Chore) -> None
     ):
         engine = Engine(ledger, config, progress=chore.beat)
         while chore.goes_on():
-            done = engine.drain_batch(pool)
+            done = engine.drain_batch(pool, observers.read)
             chore.trouble("")
             if done is None:
                 chore.rest()
@@ -71,9 +78,12 @@ def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
 class _Flusher:
     """Brings leads in from the sheet, and the five columns out to it."""
 
-    def __init__(self, config: Config, on_actions: Callable[[], None]) -> None:
+    def __init__(
+        self, config: Config, on_actions: Callable[[], None], observers: Observers
+    ) -> None:
         self._config = config
         self._on_actions = on_actions
+        self._observers = observers
         self._sheet: Sheet | None = None
         self._last: FlushResult | None = None
 
@@ -81,11 +91,13 @@ class _Flusher:
         sheet = self._sheet = self._sheet or open_sheet(self._config)
         if sheet is None:
             return
-        with closing(open_ledger(self._config.ledger.path)) as ledger:
-            engine = Engine(ledger, self._config, progress=chore.beat)
-            last = self._last
-            result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=last)
-        self._last = result
+        last, began = self._last, monotonic()
+        try:
+            result = self._last = self._flush(sheet, chore)
+        except Exception:
+            self._observers.flushed(monotonic() - began, False)
+            raise
+        self._observers.flushed(monotonic() - began, True)
         if result.addresses:
             self._on_actions()
         if result.changes or result.repairs:
@@ -101,3 +113,10 @@ class _Flusher:
         for problem in result.problems:
             if last is None or problem not in last.problems:
                 log.warning("sheet.problem", sheet=sheet.name, problem=problem)
+
+    def _flush(self, sheet: Sheet, chore: Chore) -> FlushResult:
+        with closing(open_ledger(self._config.ledger.path)) as ledger:
+            engine = Engine(ledger, self._config, progress=chore.beat)
+            result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=self._last)
+            ledger.put_beat("sheet", utcnow())
+        return result

@@ -52,12 +52,11 @@ class Lmtp(Protocol):
 class Metrics:
     """May be told and asked from any thread."""
 
-    def __init__(self, ledger: Path, lmtp: Lmtp, health: Health) -> None:
+    def __init__(self, ledger: Path) -> None:
         # When a counter began would be a series of its own, of no use to us.
-        disable_created_metrics()  # type: ignore[no-untyped-call] - as it is
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._ledger = ledger
         registry = self._registry = CollectorRegistry()
-        registry.register(_Now(lmtp, health))
         ProcessCollector(registry=registry)
         info = Info("bouncesink_build", "The version that runs", registry=registry)
         info.info({"version": __version__})
@@ -127,6 +126,10 @@ class Metrics:
             registry=registry,
         )
         self._recognizers = _Names(MOST_NAMES)
+
+    def watch(self, lmtp: Lmtp, health: Health) -> None:
+        """Show these, too, from now on."""
+        self._registry.register(_Now(lmtp, health))
 
     @property
     def observers(self) -> Observers:

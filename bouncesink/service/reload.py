@@ -21,6 +21,7 @@ from bouncesink.ledger import ArrivalState, open_ledger
 from bouncesink.service.chore import Chore
 from bouncesink.service.chores import chores as make_chores
 from bouncesink.service.crew import Crew
+from bouncesink.service.observers import Observers
 
 PATIENCE = 60.0
 """Seconds that a reload waits for chores to end what they were at; then they end it meanwhile."""
@@ -31,7 +32,7 @@ FIXED = {"ledger": ("path",), "lmtp": ("listen", "socket_mode"), "web": ()}
 log = structlog.get_logger(__name__)
 
 
-def prepare(config: Config) -> dict[str, Chore]:
+def prepare(config: Config, observers: Observers) -> dict[str, Chore]:
     """Give the chores of a config, not started yet.
 
     Raises BouncesinkError for whatever in the config, or in the files that it names, would only
@@ -41,7 +42,7 @@ def prepare(config: Config) -> dict[str, Chore]:
     with closing(open_ledger(path)) as ledger:
         Engine(ledger, config)  # its keys
         load_rules(config.classify.rules)
-        chores = make_chores(config)
+        chores = make_chores(config, observers)
         for trouble in ledger.troubles():
             if trouble.part not in chores:  # nobody would ever say that it is over
                 ledger.put_trouble(trouble.part, "", utcnow())
@@ -54,19 +55,25 @@ class Reloader:
     """Holds the config in use. `reread` gives that of the file, or raises BouncesinkError."""
 
     def __init__(
-        self, config: Config, reread: Callable[[], Config], server: LmtpServer, crew: Crew
+        self,
+        config: Config,
+        reread: Callable[[], Config],
+        server: LmtpServer,
+        crew: Crew,
+        observers: Observers,
     ) -> None:
         self.config = config
         self._reread = reread
         self._server = server
         self._crew = crew
+        self._observers = observers
 
     async def reload(self) -> None:
         """Read the config again and use it, or say why not. Raises nothing."""
         try:
             found = await asyncio.to_thread(self._reread)
             config, left = _with_fixed(found, self.config)
-            chores = await asyncio.to_thread(prepare, config)
+            chores = await asyncio.to_thread(prepare, config, self._observers)
         except Exception as error:
             log.error(  # noqa: TRY400 - with a traceback only where it tells something
                 "config.refused",
