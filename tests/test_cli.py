@@ -12,6 +12,7 @@ from commands import Run
 from mails import HARD, hard
 
 from bouncesink.engine import utcnow
+from bouncesink.intake.archive import Wanted
 from bouncesink.intake.files import find, to_arrival
 from bouncesink.ledger import open_ledger
 
@@ -77,7 +78,7 @@ def test_replay_twice_changes_nothing(run: Run) -> None:
 
 def test_replay_reads_what_another_process_has_put_there(run: Run) -> None:
     Path("a.eml").write_text(hard())
-    (found,) = find(["a.eml"], 1_000_000)
+    (found,) = find(["a.eml"], Wanted(1_000_000))
     with closing(open_ledger(Path("bouncesink.db"))) as ledger:
         ledger.append([to_arrival(found, utcnow())])
     said = run("replay", "a.eml").out

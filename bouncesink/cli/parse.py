@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bouncesink.cli.options import config_options, json_option, print_json, reader_pool
-from bouncesink.cli.shape import problem_as_json, reading_as_json
+from bouncesink.cli.reading import problem_as_json, reading_as_json
 from bouncesink.cli.show import safe, table
 from bouncesink.config import Config
 
@@ -22,26 +22,29 @@ if TYPE_CHECKING:  # the real import is slow, and help needs none of it
 def command(paths: tuple[str, ...], config: Config, *, as_json: bool) -> int:
     """Say what each mail is and what it says of whom.
 
-    PATH is a mail, an mbox, a folder, a glob, or - for standard input. With --json: one line of
-    JSON for each mail, as README.md describes it.
+    PATH is a mail, an mbox, an archive, a folder, a glob, or - for standard input. With --json:
+    one line of JSON for each mail, as README.md describes it.
     """
     from bouncesink.engine import utcnow
+    from bouncesink.intake.archive import Wanted
     from bouncesink.intake.files import find, to_arrival
 
     now = utcnow()
     problems = 0
     rows: list[tuple[object, ...]] = []
     with reader_pool(config) as pool:
-        files, mails = tee(find(paths, config.lmtp.max_message_size))
-        readings = pool.read_many(to_arrival(each, now) for each in mails if not each.problem)
+        files, mails = tee(find(paths, Wanted(config.lmtp.max_message_size)))
+        readings = pool.read_many(to_arrival(each, now) for each in mails if each.raw)
         for found in files:
-            reading = None if found.problem else next(readings)
-            if reading is None:
+            if found.problem:
                 problems += 1
                 click.echo(f"bouncesink: {safe(found.file)} {found.problem}", err=True)
                 if as_json:
                     print_json(problem_as_json(found.file, found.problem))
-            elif as_json:
+            if not found.raw:
+                continue
+            reading = next(readings)
+            if as_json:
                 print_json(reading_as_json(found.file, reading))
             else:
                 rows += _rows(found.file, reading)

@@ -1,20 +1,13 @@
 """Text for a person at a terminal, which nothing in a bounce may take over."""
 
-import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-
-import click
 
 from bouncesink.model import Event
 
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that move the cursor, hide or reorder text, or break a line."""
-
-_LONG = 1_000_000
-"""Octets of mail above which reading takes long enough to show how far it is."""
 
 
 def safe(text: str | None, width: int = 0) -> str:
@@ -65,16 +58,6 @@ def event_lines(event: Event) -> Iterator[str]:
     if trust:
         signals = f": {'; '.join(map(safe, trust.signals))}" if trust.signals else ""
         yield f"  trust    {trust.level.value}{signals}"
-
-
-@contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Give a function that advances a progress bar, shown on stderr if that is a terminal."""
-    if total < _LONG or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        yield bar.update
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -1,58 +1,48 @@
-"""Mail from files: single mails, folders, globs, mbox files and standard input."""
+"""Mail from files: single mails, folders, globs, mboxes, archives and standard input."""
 
 import glob
+import io
 import os
-import re
+import stat
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, cast
 
 from bouncesink.errors import InputError
 from bouncesink.identity import arrival_id
+from bouncesink.intake.archive import Archive, Wanted, is_archive
+from bouncesink.intake.found import HEAD, Found, PassedOver, is_ordinary, problem_of, too_big
+from bouncesink.intake.packed import HEAD as MAGIC
 from bouncesink.model import Arrival
 
-_HEADER = re.compile(
-    rb"^(?:return-path|received|delivered-to|from|to|cc|subject|date|message-id|mime-version"
-    rb"|content-[a-z-]+|auto-submitted|reply-to|sender|x-[a-z0-9-]+)[ \t]*:",
-    re.IGNORECASE | re.MULTILINE,
-)
-_FROM_LINE = re.compile(rb"From \S+ .*\d\d:\d\d")
-"""With a time in it: a sentence that begins with "From" seldom has one."""
-
-_HEAD = 65_536
-"""How far into a file a header must come for it to be taken as a mail, in octets."""
+_BUFFER = 1 << 16
+_MAILDIR = ("cur", "new")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One mail in a file, or what is wrong with it."""
+def find(paths: Iterable[str], wanted: Wanted) -> Iterator[Found]:
+    """Give each mail in these paths: files, mboxes, archives, folders, globs, and "-" for stdin.
 
-    file: str
-    raw: bytes = b""
-    problem: str = ""
-
-
-def find(paths: Iterable[str], max_size: int) -> Iterator[Found]:
-    """Give each mail in these paths: files, mbox files, folders, globs, and "-" for stdin.
-
-    What cannot be taken (not a mail, empty, over `max_size` octets, unreadable) is given with its
-    problem. Raises InputError for a path that does not exist or a folder without files.
+    What cannot be taken (not a mail, empty, too big, unreadable) is given with its problem. What is
+    one of many, in a Maildir, an mbox or an archive, may be passed over; what is named is meant.
+    Raises InputError for a path that does not exist or a folder without files.
     """
     for path in paths:
         if path == "-":
-            yield from _mails("-", sys.stdin.buffer, max_size)
+            stdin = io.BufferedReader(cast("Any", sys.stdin.buffer), _BUFFER)
+            try:
+                yield from _mails("-", stdin, None, wanted)
+            finally:
+                stdin.detach()
         else:
-            for file in _expand(path):
-                yield from _open(file, max_size)
+            for file, one_of_many in _expand(path):
+                yield from _open(file, wanted, one_of_many=one_of_many)
 
 
 def total_size(paths: Iterable[str]) -> int:
     """Give the size in octets of all that `find` would read; standard input counts as nothing."""
-    files = (file for path in paths if path != "-" for file in _expand(path))
+    files = (file for path in paths if path != "-" for file, _ in _expand(path))
     return sum(Path(file).stat().st_size for file in files if Path(file).is_file())
 
 
@@ -68,17 +58,20 @@ def to_arrival(found: Found, received_at: datetime, source: str = "replay") -> A
     )
 
 
-def _expand(path: str) -> Iterator[str]:
+def _expand(path: str) -> Iterator[tuple[str, bool]]:
+    """Give the files of a path, and of each whether it is one of the many of a Maildir."""
     where = Path(path)
     if where.is_dir():
-        if not os.access(path, os.R_OK | os.X_OK):  # rglob passes over it in silence
+        if not os.access(path, os.R_OK | os.X_OK):  # os.walk passes over it in silence
             raise InputError(f"{path}: this folder may not be read")
-        files = sorted(str(file) for file in where.rglob("*") if file.is_file())
-        if not files:
+        empty = True
+        for file in _files_in(path):
+            empty = False
+            yield file
+        if empty:
             raise InputError(f"{path}: there is no file in this folder")
-        yield from files
     elif where.exists():
-        yield path
+        yield path, False
     elif matches := sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - also absolute ones
         for match in matches:
             yield from _expand(match)
@@ -86,58 +79,54 @@ def _expand(path: str) -> Iterator[str]:
         raise InputError(f"{path}: no such file or folder")
 
 
-def _open(file: str, max_size: int) -> Iterator[Found]:
+def _files_in(path: str) -> Iterator[tuple[str, bool]]:
+    """Walk a folder in order; in each folder of a Maildir, new/ and cur/ hold the mails."""
+    for where, folders, files in os.walk(path):
+        in_maildir = Path(where).name in _MAILDIR and _is_maildir(Path(where).parent)
+        if not in_maildir and _is_maildir(Path(where)):
+            folders[:] = [name for name in folders if name != "tmp"]
+            files.clear()  # lists and marks of the server's own
+        folders.sort()
+        for name in sorted(files):
+            file = os.path.join(where, name)  # noqa: PTH118 - there may be a million of them
+            if os.path.isfile(file):  # noqa: PTH113 - as above
+                yield file, in_maildir
+
+
+def _is_maildir(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in _MAILDIR)
+
+
+def _open(file: str, wanted: Wanted, *, one_of_many: bool) -> Iterator[Found]:
     try:
         with Path(file).open("rb") as stream:
-            yield from _mails(file, stream, max_size)
+            status = os.fstat(stream.fileno())
+            size = status.st_size if stat.S_ISREG(status.st_mode) else None
+            yield from _mails(file, stream, size, wanted, one_of_many=one_of_many)
     except OSError as error:
-        yield Found(file, problem=f"cannot be read: {error.strerror}")
+        yield Found(file, problem=f"cannot be read: {error.strerror or error}")
 
 
-def _mails(file: str, stream: BinaryIO, max_size: int) -> Iterator[Found]:
-    first = stream.readline(_HEAD)
-    if first.startswith(b"From "):
-        mails = _mbox(stream, max_size)
-        only, more = next(mails), next(mails, None)
-        if more is None:
-            yield _judge(file, only)  # one mail as a delivery agent saved it
-            return
-        for number, mail in enumerate(chain((only, more), mails), 1):
-            yield _judge(f"{file}:{number}", mail)
+def _mails(
+    file: str,
+    stream: io.BufferedReader,
+    size: int | None,
+    wanted: Wanted,
+    *,
+    one_of_many: bool = False,
+) -> Iterator[Found]:
+    if not one_of_many and is_archive(file, stream.peek(MAGIC)):
+        yield from Archive(file, stream, size, wanted).mails()
         return
-    raw = first + stream.read(max_size + 1 - len(first))
-    if len(raw) > max_size:
-        yield Found(file, problem=_too_big(max_size))
-    else:
-        yield _judge(file, raw)
-
-
-def _mbox(stream: BinaryIO, max_size: int) -> Iterator[bytes | str]:
-    """Split an mbox at its `From ` lines (RFC 4155), undoing `>From ` quoting."""
-    lines: list[bytes] = []
-    size, blank = 0, False
-    while line := stream.readline(_HEAD):
-        if blank and _FROM_LINE.match(line):
-            yield b"".join(lines) if size <= max_size else _too_big(max_size)
-            lines, size = [], 0
-        else:
-            size += len(line)
-            if size <= max_size:
-                lines.append(line[1:] if re.match(rb">+From ", line) else line)
-        blank = line in (b"\n", b"\r\n")
-    yield b"".join(lines) if size <= max_size else _too_big(max_size)
-
-
-def _judge(file: str, raw: bytes | str) -> Found:
-    """Take a mail's bytes for a mail, or not; a text is what is wrong with it already."""
-    if isinstance(raw, str):
-        return Found(file, problem=raw)
-    if not raw.strip():
-        return Found(file, problem="is empty")
-    if not _HEADER.search(raw[:_HEAD].replace(b"\r", b"\n")):
-        return Found(file, problem="is not a mail: no header field near its start")
-    return Found(file, raw)
-
-
-def _too_big(max_size: int) -> str:
-    return f"is over the size limit of {max_size:,} octets (lmtp.max_message_size)"
+    raw = stream.read(HEAD)
+    read = size or 0
+    if one_of_many and not wanted.everything:
+        if problem_of(raw):
+            yield Found(file, passed_over=PassedOver.NO_MAIL, read=read)
+            return
+        if is_ordinary(raw):
+            yield Found(file, passed_over=PassedOver.ORDINARY, read=read)
+            return
+    raw += stream.read(max(0, wanted.max_size + 1 - len(raw)))
+    problem = too_big(wanted.max_size) if len(raw) > wanted.max_size else problem_of(raw)
+    yield Found(file, b"" if problem else raw, problem, read=read)

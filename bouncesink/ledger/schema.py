@@ -13,6 +13,7 @@ MIGRATIONS = (
     "0001_ledger",
     "0002_privacy",
     "0003_mining",
+    "0004_replays",
     "0006_watch",
     "0008_health",
     "0009_unfolded",
