@@ -35,6 +35,7 @@ _COMMANDS = {
     "serve": "serve",
     "status": "status",
     "suppress": "suppress",
+    "token": "token",
     "verp": "verp",
 }
 

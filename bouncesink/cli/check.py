@@ -17,16 +17,16 @@ def command(addresses: tuple[str, ...], config: Config, *, as_json: bool) -> int
     Exits with 0 when all may be, with 1 when one may not. An address that no bounce was about may
     be mailed.
     """
-    from bouncesink.engine.gate import reasons_of
+    from bouncesink.engine.answers import answers
 
     wanted = {given: an_address(given) for given in addresses}
     with read_ledger(config) as ledger:
-        blocked = reasons_of(ledger, wanted.values(), config.policy)
+        found = answers(ledger, wanted.values(), config.policy)
     for given, address in wanted.items():
-        reasons = sorted(blocked[address])
+        answer = found[address]
         if as_json:
-            print_json({"address": address, "mailable": not reasons, "reasons": reasons})
+            print_json(answer.as_json())
         else:
-            verdict = f"blocked: {', '.join(reasons)}" if reasons else "may be mailed"
-            click.echo(f"{safe(given)}: {verdict}")
-    return 1 if any(blocked.values()) else 0
+            reasons = ", ".join(answer.reasons)
+            click.echo(f"{safe(given)}: {f'blocked: {reasons}' if reasons else 'may be mailed'}")
+    return 0 if all(answer.mailable for answer in found.values()) else 1

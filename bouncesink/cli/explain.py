@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from bouncesink.cli.options import an_address, config_options, json_option, print_json, read_ledger
-from bouncesink.cli.shape import contact_as_json, event_as_json, time_as_json
 from bouncesink.cli.show import event_lines, plural, safe, when
 from bouncesink.config import Config
 from bouncesink.fold import Advice, advise_after, fold, strikes_at
 from bouncesink.model import Contact, Event, Reason, TrustLevel
+from bouncesink.shape import contact_as_json, event_as_json, time_as_json
 
 _MOST_FOLDED = 300_000
 """Events that are folded in all to tell what came of each: about a second's work."""

@@ -16,11 +16,11 @@ from bouncesink.cli.options import (
     print_json,
     read_ledger,
 )
-from bouncesink.cli.shape import action_as_json, contact_as_json
 from bouncesink.cli.show import plural, safe, table
 from bouncesink.config import Config
 from bouncesink.errors import InputError
 from bouncesink.model import Action, Contact, Lead
+from bouncesink.shape import action_as_json, contact_as_json
 
 if TYPE_CHECKING:  # the real import is slow, and help needs none of it
     from bouncesink.ledger import Ledger

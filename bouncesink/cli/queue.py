@@ -19,11 +19,11 @@ from bouncesink.cli.options import (
     read_ledger,
 )
 from bouncesink.cli.queue_work import work
-from bouncesink.cli.shape import action_as_json
 from bouncesink.cli.show import plural, safe, table, when
 from bouncesink.config import Config
 from bouncesink.errors import AlreadyDecided, InputError
 from bouncesink.model import OPEN, Action, ActionKind, ActionState
+from bouncesink.shape import action_as_json
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.ledger import Ledger

@@ -9,10 +9,10 @@ from bouncesink.cli.options import (
     print_json,
     reader_pool,
 )
-from bouncesink.cli.shape import contact_as_json
 from bouncesink.cli.show import plural, safe, table
 from bouncesink.config import Config
 from bouncesink.model import Contact
+from bouncesink.shape import contact_as_json
 
 
 @click.command()

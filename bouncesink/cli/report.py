@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bouncesink.cli.options import config_options, json_option, print_json, read_ledger
-from bouncesink.cli.shape import time_as_json
 from bouncesink.cli.show import plural, safe, table, when
 from bouncesink.config import Config
 from bouncesink.errors import InputError
+from bouncesink.shape import time_as_json
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine.trends import Change, Trends

@@ -5,8 +5,8 @@ import json
 import click
 
 from bouncesink.cli.options import config_options, json_option, read_ledger
-from bouncesink.cli.shape import contact_as_json, event_as_json
 from bouncesink.config import Config
+from bouncesink.shape import contact_as_json, event_as_json
 
 _BATCH = 500
 

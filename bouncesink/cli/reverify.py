@@ -13,10 +13,10 @@ from bouncesink.cli.options import (
     read_ledger,
 )
 from bouncesink.cli.review import say_reinstated
-from bouncesink.cli.shape import action_as_json
 from bouncesink.cli.show import plural, table
 from bouncesink.config import Config
 from bouncesink.model import OPEN, ActionKind
+from bouncesink.shape import action_as_json
 
 
 @click.group("reverify")

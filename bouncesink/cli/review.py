@@ -15,11 +15,11 @@ from bouncesink.cli.options import (
     print_json,
     read_ledger,
 )
-from bouncesink.cli.shape import action_as_json, event_as_json
 from bouncesink.cli.show import event_lines, plural, safe, table, when
 from bouncesink.config import Config
 from bouncesink.errors import InputError
 from bouncesink.model import OPEN, Action, ActionKind, Category, Contact, Event, Severity
+from bouncesink.shape import action_as_json, event_as_json
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.ledger import Ledger

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from bouncesink.cli.options import config_options, json_option, print_json
-from bouncesink.cli.shape import verdict_as_json
 from bouncesink.cli.show import plural, safe, table
 from bouncesink.config import Config
+from bouncesink.shape import verdict_as_json
 
 
 @click.group("rules")

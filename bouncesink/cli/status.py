@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from bouncesink.cli.options import config_options, json_option, print_json, read_ledger
-from bouncesink.cli.shape import time_as_json
 from bouncesink.cli.show import plural, safe, when
 from bouncesink.config import Config
 from bouncesink.ledger import ArrivalState, Settlement, Totals
 from bouncesink.model import Action, ActionKind, ActionState
+from bouncesink.shape import time_as_json
 
 _OPEN = (ActionState.PENDING, ActionState.APPROVED, ActionState.CLAIMED)
 _CONFIRMATIONS = 5

@@ -21,11 +21,11 @@ from bouncesink.cli.options import (
     read_ledger,
 )
 from bouncesink.cli.refusals import Refusals, given_rows
-from bouncesink.cli.shape import contact_as_json, time_as_json
 from bouncesink.cli.show import plural, safe, table, when
 from bouncesink.config import Config
 from bouncesink.errors import ConfigError
 from bouncesink.model import Act, Contact, Reason
+from bouncesink.shape import contact_as_json, time_as_json
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine import Engine
@@ -194,7 +194,10 @@ def _act(engine: "Engine", act: Act, entries: Sequence[tuple[str, str]], actor: 
         events = {
             address: operator_act(act, address, actor, reason, now)
             for address, reason in entries
-            if (Reason.MANUAL in contacts.get(address, Contact(address)).suppressed)
+            if bool(
+                {Reason.MANUAL, Reason.FORGOTTEN}
+                & contacts.get(address, Contact(address)).suppressed
+            )
             is (act is Act.UNSUPPRESS)
         }
         engine.record(list(events.values()))

@@ -14,14 +14,14 @@ from aiohttp.http import HttpProcessingError
 from bouncesink.config.exposure import refusal
 from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import Listener, open_listeners
-from bouncesink.web import health, metrics
+from bouncesink.web import gate, health, metrics
 from bouncesink.web.connections import Connections
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import preparing, protecting, watching
 
 Routes = Callable[[AppContext], list[web.RouteDef]]
 
-ROUTES: tuple[Routes, ...] = (health.routes, metrics.routes)
+ROUTES: tuple[Routes, ...] = (health.routes, metrics.routes, gate.routes)
 
 BACKLOG = 128
 
@@ -95,6 +95,7 @@ class WebServer:
             if self._started.done():
                 log.exception("web.ended")
             else:
+                self._close_listeners()
                 self._started.set_exception(error)
 
     async def _serve(self) -> None:

@@ -1,48 +1,9 @@
-"""The JSON that commands print: an interface, described in README.md."""
+"""PURE. The nouns as JSON, as commands print and HTTP tells them: an interface."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bouncesink.model import Action, Contact, Event, Kind, Notice, Report, Verdict
-
-if TYPE_CHECKING:  # the real import is slow, and only parse and replay need it
-    from bouncesink.reader import Reading
-
-
-def reading_as_json(file: str, reading: "Reading") -> dict[str, Any]:
-    """Give the line of `bouncesink parse --json` for one file."""
-    notice = reading.notice
-    return {
-        "file": file,
-        "kind": notice.kind.value,
-        "recognizer": notice.recognizer,
-        "recipients": [
-            report_as_json(report, verdict)
-            for report, verdict in zip(notice.reports, reading.verdicts, strict=True)
-        ],
-        "original": {
-            "message_id": notice.original.message_id,
-            "from": notice.original.from_,
-            "to": notice.original.to,
-            "subject": notice.original.subject,
-            "campaign": dict(notice.original.campaign),
-        },
-        "damage": list(notice.damage),
-        **_facts(notice),
-    }
-
-
-def problem_as_json(file: str, problem: str) -> dict[str, Any]:
-    """Give the line of `bouncesink parse --json` for a file that is no mail."""
-    return {
-        "file": file,
-        "kind": Kind.UNREADABLE.value,
-        "recognizer": "none",
-        "recipients": [],
-        "original": dict.fromkeys(("message_id", "from", "to", "subject")) | {"campaign": {}},
-        "damage": [problem],
-    }
+from bouncesink.model import Action, Contact, Event, Report, Verdict
 
 
 def report_as_json(report: Report, verdict: Verdict) -> dict[str, Any]:
@@ -132,14 +93,3 @@ def contact_as_json(contact: Contact) -> dict[str, Any]:
 
 def time_as_json(time: datetime | None) -> str | None:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
-
-
-def _facts(notice: Notice) -> Mapping[str, str]:
-    """Give what only some kinds have; a key that does not apply is left out."""
-    facts = {
-        "feedback_type": notice.feedback_type,
-        "confirmation_code": notice.confirmation_code,
-        "confirmation_link": notice.confirmation_link,
-        "alternative": notice.alternative,
-    }
-    return {name: value for name, value in facts.items() if value}
