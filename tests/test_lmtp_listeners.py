@@ -130,6 +130,12 @@ def test_sockets_passed_to_another_process_are_not_ours() -> None:
     listener.close()
 
 
+def test_a_passed_socket_for_http_is_not_for_mail() -> None:
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+    (listener,) = open_listeners(["127.0.0.1:0"], 0o660, environ)
+    listener.close()
+
+
 @pytest.mark.parametrize("count", ["", "x", "-1"])
 def test_a_wrong_number_of_passed_sockets(count: str) -> None:
     with pytest.raises(BouncesinkError, match="LISTEN_FDS"):

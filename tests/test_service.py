@@ -7,7 +7,7 @@ import smtplib
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ format = "json"
 @dataclass
 class Service:
     process: subprocess.Popen[str]
+    folder: Path
     port: int = 0
 
     def wait_for(self, event: str, **wanted: Any) -> dict[str, Any]:
@@ -44,6 +45,11 @@ class Service:
             if entry["event"] == event and wanted.items() <= entry.items():
                 return entry
         raise AssertionError(f"the service ended without {event}")
+
+    def reload(self, config: str) -> None:
+        """Put another config in place, and have it read."""
+        (self.folder / "c.toml").write_text(config)
+        self.process.send_signal(signal.SIGHUP)
 
     def send(self, mail: str) -> None:
         with smtplib.LMTP("127.0.0.1", self.port) as client:
@@ -56,16 +62,24 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, config: str = CONFIG) -> Iterator[Service]:
+def serving(
+    folder: Path,
+    config: str = CONFIG,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    launcher: Sequence[str] = (),
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Service]:
     (folder / "c.toml").write_text(config)
     process = subprocess.Popen(
-        [sys.executable, "-m", "bouncesink", "serve", "--config", "c.toml"],
+        [*launcher, sys.executable, "-m", "bouncesink", "serve", "--config", "c.toml"],
         cwd=folder,
+        pass_fds=pass_fds,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONWARNINGS": "error::ResourceWarning"},
+        env={**environ, "PYTHONWARNINGS": "error::ResourceWarning"},
     )
-    service = Service(process)
+    service = Service(process, folder)
     try:
         service.port = int(service.wait_for("lmtp.listening")["on"].rpartition(":")[2])
         yield service
@@ -137,6 +151,22 @@ def test_replay_beside_the_service(tmp_path: Path) -> None:
         assert service.stop() == 0
     with closing(open_ledger(tmp_path / "x.db")) as ledger:
         assert sum(ledger.totals().arrivals.values()) == 11
+
+
+def test_a_second_service_of_one_ledger_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "also.db").symlink_to("x.db")
+    command = [sys.executable, "-m", "bouncesink", "serve", "--config", "c.toml"]
+    with serving(tmp_path) as service:
+        for also in ([], ["--ledger", "also.db"]):
+            second = subprocess.run(
+                [*command, *also], cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+            assert second.returncode == 3
+            (line,) = [line for line in second.stderr.splitlines() if not line.startswith("{")]
+            assert f"serves this ledger already, as process {service.process.pid}." in line
+        service.send(hard())
+        service.wait_for("arrival.read", events=1)
+        assert service.stop() == 0
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:

@@ -75,12 +75,12 @@ class Reloader:
             config, left = _with_fixed(found, self.config)
             chores = await asyncio.to_thread(prepare, config, self._observers)
         except Exception as error:
+            await asyncio.to_thread(self._tell, f"the old config stays in use: {error}")
             log.error(  # noqa: TRY400 - with a traceback only where it tells something
                 "config.refused",
                 error=str(error),
                 exc_info=not isinstance(error, BouncesinkError),
             )
-            await asyncio.to_thread(self._tell, f"the old config stays in use: {error}")
             return
         self.config = config
         logs.configure(config.log)
