@@ -206,7 +206,7 @@ class Arrival:
     identity: str | None = None
 
     @property
-    def provider(self) -> str | None:
+    def told_by(self) -> str | None:
         """Whose verified webhook told it: `ses`, of `webhook:ses` and of `webhook:ses/NAME`."""
         if not self.source.startswith(WEBHOOK) or self.media_type != "application/json":
             return None

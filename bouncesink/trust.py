@@ -62,7 +62,7 @@ class Knowledge:
     about the returned Message-ID; `sent_to` and `sent_at` are None where not recorded. `dkim` is
     our signature on the returned headers, None where there is none, or no key to verify it with.
     `authserv_id` is our own mail server's (RFC 8601). `vouched` is true of what an operator
-    gave as an events file; `provider` is whose verified webhook told it, "" where none did.
+    gave as an events file; `told_by` is whose verified webhook told it, "" where none did.
     """
 
     mailboxes: frozenset[str] = frozenset()
@@ -78,7 +78,7 @@ class Knowledge:
     dkim: Signature | None = None
     authserv_id: str = ""
     vouched: bool = False
-    provider: str = ""
+    told_by: str = ""
     now: datetime = _NEVER
 
     @classmethod
@@ -98,7 +98,7 @@ class Knowledge:
     @property
     def is_empty(self) -> bool:
         known = self.mailboxes or self.verp_keys or self.sends_complete or self.sent_to
-        return not known and self.dkim is None and not self.vouched and not self.provider
+        return not known and self.dkim is None and not self.vouched and not self.told_by
 
 
 class _Side(Enum):
@@ -145,8 +145,8 @@ def assess(notice: Notice, report: Report | None, envelope_to: str, knowledge: K
 def _way(knowledge: Knowledge) -> Iterator[_Signal]:
     if knowledge.vouched:
         yield _Side.PROOF, "came by a way that vouches for it"
-    if knowledge.provider:
-        yield _Side.PROOF, f"by the verified webhook of {knowledge.provider}"
+    if knowledge.told_by:
+        yield _Side.PROOF, f"by the verified webhook of {knowledge.told_by}"
 
 
 def _form(notice: Notice) -> Iterator[_Signal]:

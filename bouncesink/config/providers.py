@@ -54,8 +54,6 @@ def check_providers(config: Config, reader: Reader) -> None:
             raise reader.error(("providers", "header"), "the name of a header field is wanted")
         if each.max_age is not None and not each.max_age > 0:
             raise reader.error(("providers", "max_age"), "a number above zero is wanted")
-    if config.providers and not config.web.listen:
-        raise reader.error(("providers",), "they tell it over HTTP: [web] listen is wanted, too")
 
 
 def _check_keys(each: ProviderConfig, reader: Reader) -> None:

@@ -113,7 +113,7 @@ def _event(arrival: Arrival, reading: Reading, subject: Subject, known: Known) -
         known.knowledge,
         is_lead=bool(leads),
         vouched=arrival.source == EVENTS,
-        provider=arrival.provider or "",
+        told_by=arrival.told_by or "",
         known_send=send is not None,
         sent_to=send.recipient if send else None,
         sent_at=send.sent_at if send else None,

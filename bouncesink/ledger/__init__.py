@@ -388,6 +388,10 @@ class Ledger(Protocol):
     def forget_mined(self, cursor: FolderCursor, before: datetime) -> None:
         """Forget messages of a folder that are older, and that there was no problem with."""
 
+    # webhooks
+    def latest_of(self, source: str, since: datetime, limit: int) -> Sequence[bytes]:
+        """Give the whole bytes of arrivals of a source from then on: the latest, oldest first."""
+
     # replays
     def put_replays(self, replays: Iterable[Replay], at: datetime) -> None:
         """Say how far these have been replayed by now."""
@@ -414,6 +418,12 @@ class Ledger(Protocol):
 
     def redact(self, found: Sequence[Held], spellings: Sequence[str], name: str) -> None:
         """Put the name in the place of these texts."""
+
+    def wipe(self, spellings: Sequence[str]) -> bool:
+        """See that no trace of these texts is left in the files; False when it cannot be done now.
+
+        Somebody who reads all the while keeps the WAL as it is; `tidy` empties it later.
+        """
 
     def add_audit(self, lines: Sequence[AuditLine]) -> None:
         """Say what an operator did, unless that is an event or a move: these say it themselves."""

@@ -15,6 +15,7 @@ from bouncesink.ledger.replays import Replays
 from bouncesink.ledger.standing import Standing
 from bouncesink.ledger.unfolded import Unfolded
 from bouncesink.ledger.watch import Watched
+from bouncesink.ledger.webhooks import Webhooks
 
 
 class SqliteLedger(
@@ -31,6 +32,7 @@ class SqliteLedger(
     Keeping,
     Audit,
     Erasing,
+    Webhooks,
 ):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 

@@ -35,7 +35,7 @@ class Options:
 def parse(arrival: Arrival, options: Options = Options()) -> Notice:
     """Say what an arrival is and what it says of whom."""
     try:
-        if provider := arrival.provider:
+        if provider := arrival.told_by:
             return parse_told(provider, arrival.raw, options.campaign_headers)
         if arrival.media_type == "application/json":
             return parse_event(arrival.raw)

@@ -125,6 +125,12 @@ class Metrics:
             buckets=_FAST,
             registry=registry,
         )
+        self._webhooks = Counter(
+            "bouncesink_webhook_events",
+            "Events that came by webhook, and requests that were refused",
+            ["account", "outcome"],
+            registry=registry,
+        )
         self._recognizers = _Names(MOST_NAMES)
 
     def watch(self, lmtp: Lmtp, health: Health) -> None:
@@ -133,7 +139,9 @@ class Metrics:
 
     @property
     def observers(self) -> Observers:
-        return Observers(self._on_commit, self._on_read, self._on_flush, self._on_request)
+        return Observers(
+            self._on_commit, self._on_read, self._on_flush, self._on_request, self._on_webhook
+        )
 
     def text(self, ledger: Ledger | None) -> bytes:
         """Give all in Prometheus's text format; without a ledger, what is known without it."""
@@ -168,6 +176,10 @@ class Metrics:
     def _on_request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._requests.labels(route, method, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
+
+    def _on_webhook(self, account: str, outcome: str, count: int) -> None:
+        if count:
+            self._webhooks.labels(account, outcome).inc(count)
 
 
 class _Names:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bouncesink.config import Config
+from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import WEB, passed_names
 from bouncesink.intake.lmtp import LmtpServer
 from bouncesink.ledger import open_ledger
@@ -39,6 +40,8 @@ def make_web(
     Raises ConfigError when what it needs is not installed.
     """
     if not is_wanted(config):
+        if config.providers:
+            raise ConfigError("[[providers]] tell it over HTTP: [web] listen is wanted, too")
         return None
     from bouncesink.web import require
 
@@ -58,5 +61,6 @@ def make_web(
             health=health,
             metrics=metrics.text if metrics else None,
             observe=metrics.observers.request if metrics else lambda *_: None,
+            webhook=metrics.observers.webhook if metrics else lambda *_: None,
         )
     )

@@ -18,6 +18,10 @@ Observe = Callable[[str, str, int, float], None]
 """Told of each request: the route's template, the method, the status and the seconds it took."""
 
 
+ObserveWebhook = Callable[[str, str, int], None]
+"""Told of what came by webhook: the account, "taken", "ignored" or "refused: WHY", how many."""
+
+
 class Part(Protocol):
     @property
     def name(self) -> str: ...
@@ -50,6 +54,7 @@ class AppContext:
     health: Health
     metrics: Callable[[Ledger | None], bytes] | None = None
     observe: Observe = lambda *_: None
+    webhook: ObserveWebhook = lambda *_: None
 
 
 def across(loop: asyncio.AbstractEventLoop, submit: Submit) -> Submit:

@@ -14,14 +14,14 @@ from aiohttp.http import HttpProcessingError
 from bouncesink.config.exposure import refusal
 from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import Listener, open_listeners
-from bouncesink.web import gate, health, metrics
+from bouncesink.web import gate, health, metrics, webhooks
 from bouncesink.web.connections import Connections
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import preparing, protecting, watching
 
 Routes = Callable[[AppContext], list[web.RouteDef]]
 
-ROUTES: tuple[Routes, ...] = (health.routes, metrics.routes, gate.routes)
+ROUTES: tuple[Routes, ...] = (health.routes, metrics.routes, gate.routes, webhooks.routes)
 
 BACKLOG = 128
 

@@ -23,7 +23,6 @@ from bouncesink.intake.webhooks.request import (
     bytes_of,
     check_age,
     check_signature,
-    json_of,
     object_of,
     refuse_body,
     seconds_of,
@@ -81,7 +80,7 @@ class Mailgun:
         reach = timedelta(seconds=self._max_age) + SKEW
         tokens = Tokens(reach)
         for raw in await self._stored(self._source, now - reach):
-            known = table_of(json_of(raw))
+            known = object_of(raw)
             token = text_of(table_of(known.get("signature")).get("token"))
             tokens.admit(token, digest_of(known.get("event-data")), now)
         return tokens
