@@ -1,7 +1,5 @@
 """`bouncesink suppress`: who must not be mailed, and what a person adds to it."""
 
-import csv
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -25,14 +23,13 @@ from bouncesink.cli.show import plural, safe, table, when
 from bouncesink.config import Config
 from bouncesink.errors import ConfigError
 from bouncesink.model import Act, Contact, Reason
-from bouncesink.shape import contact_as_json, time_as_json
+from bouncesink.shape import contact_as_json
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine import Engine
     from bouncesink.ledger import Ledger
 
 _BATCH = 200
-_COLUMNS = ("address", "reasons", "bounce_type", "bounce_count", "last_bounce_at", "hard_since")
 _OF_ADDRESSES = [
     reason.value for reason in Reason if reason not in (Reason.DOMAIN, Reason.FORGOTTEN)
 ]
@@ -83,8 +80,10 @@ def remove(addresses: tuple[str, ...], reason: str, actor: str, config: Config) 
 @json_option
 def list_(reason_kind: str | None, config: Config, *, as_json: bool) -> None:
     """List the addresses that must not be mailed."""
+    from bouncesink.outbox.suppression import suppressed
+
     with read_ledger(config) as ledger:
-        contacts = _suppressed(ledger, reason_kind)
+        contacts = suppressed(ledger, Reason(reason_kind) if reason_kind else None)
         if as_json:
             for contact in contacts:
                 print_json(contact_as_json(contact))
@@ -108,18 +107,12 @@ def list_(reason_kind: str | None, config: Config, *, as_json: bool) -> None:
 @config_options
 def export(form: str, reason_kind: str | None, config: Config) -> None:
     """Print the addresses that must not be mailed, as CSV or as a JSON object a line."""
-    from bouncesink.intake.rows import defused
+    from bouncesink.outbox.suppression import as_csv, as_json, suppressed
 
     with read_ledger(config) as ledger:
-        contacts = _suppressed(ledger, reason_kind)
-        if form == "json":
-            for contact in contacts:
-                print_json(contact_as_json(contact))
-            return
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for contact in contacts:
-            writer.writerow(map(defused, _cells(contact)))
+        contacts = suppressed(ledger, Reason(reason_kind) if reason_kind else None)
+        for line in (as_csv if form == "csv" else as_json)(contacts):
+            click.echo(line, nl=False)
 
 
 @command.command("import")
@@ -215,17 +208,3 @@ def _entries(path: Path, reason: str, refusals: Refusals) -> Iterator[tuple[str,
 
 def _normalised(addresses: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(map(an_address, addresses)))
-
-
-def _suppressed(ledger: "Ledger", reason: str | None) -> Iterator[Contact]:
-    for contacts in ledger.suppressed_contacts(_BATCH):
-        yield from (c for c in contacts if reason is None or Reason(reason) in c.suppressed)
-
-
-def _cells(contact: Contact) -> Iterator[str]:
-    yield contact.address
-    yield " ".join(sorted(contact.suppressed))
-    yield contact.bounce_type or ""
-    yield str(contact.bounce_count)
-    yield time_as_json(contact.last_bounce_at) or ""
-    yield time_as_json(contact.hard_since) or ""

@@ -30,10 +30,15 @@ def check(config: Config, reader: Reader) -> None:
         ("retention", "raw_days"): config.retention.raw_days,
         ("retention", "events_months"): config.retention.events_months,
         ("sheets", "timeout"): config.sheets.timeout,
+        ("gate", "export_every"): config.gate.export_every,
         ("watch", "window_days"): config.watch.window_days,
         ("watch", "warn_percent"): config.watch.warn_percent,
         ("watch", "min_bounces"): config.watch.min_bounces,
         ("watch", "min_blocks"): config.watch.min_blocks,
+        ("alerts", "silence_after"): config.alerts.silence_after,
+        ("alerts", "flush_failing_after"): config.alerts.flush_failing_after,
+        ("alerts", "trouble_after"): config.alerts.trouble_after,
+        ("alerts", "review_above"): config.alerts.review_above,
         ("web", "max_body_size"): config.web.max_body_size,
         ("web", "max_connections"): config.web.max_connections,
         ("web", "timeout"): config.web.timeout,
@@ -56,6 +61,9 @@ def check(config: Config, reader: Reader) -> None:
     addresses += [(("mailboxes", "address"), mailbox.address) for mailbox in config.mailboxes]
     if config.trust.bounce_address:
         addresses.append((("trust", "bounce_address"), config.trust.bounce_address))
+    addresses += [(("alerts", "mail_to"), address) for address in config.alerts.mail_to]
+    if config.alerts.mail_from:
+        addresses.append((("alerts", "mail_from"), config.alerts.mail_from))
     for keys, address in addresses:
         if normalise(address) is None:
             raise reader.error(keys, f"{address!r} is not an e-mail address")
@@ -80,12 +88,14 @@ def check(config: Config, reader: Reader) -> None:
 
 
 def _check_listen(config: Config, reader: Reader) -> None:
-    for part, listens in (("lmtp", config.lmtp.listen), ("web", config.web.listen)):
+    for part, key, listens in (
+        ("lmtp", "listen", config.lmtp.listen),
+        ("web", "listen", config.web.listen),
+        ("gate", "postfix", config.gate.postfix),
+    ):
         for listen in listens:
             if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]]+):\d{1,5}", listen):
-                raise reader.error(
-                    (part, "listen"), f"{listen!r} is neither HOST:PORT nor unix:/PATH"
-                )
+                raise reader.error((part, key), f"{listen!r} is neither HOST:PORT nor unix:/PATH")
     for listen in config.web.listen:
         if why := refusal(listen, config.web):
             raise reader.error(("web", "listen"), why)
@@ -126,6 +136,7 @@ def _check_queues(config: Config, reader: Reader) -> None:
         (("hubspot", "base_url"), config.hubspot.base_url),
         (("smartlead", "base_url"), config.smartlead.base_url),
         *((("webhooks", "urls"), url) for url in config.webhooks.urls),
+        *((("alerts", "webhook"), url) for url in (config.alerts.webhook,) if url),
     ]
     for keys, url in urls:
         if not re.fullmatch(
@@ -134,6 +145,13 @@ def _check_queues(config: Config, reader: Reader) -> None:
             raise reader.error(keys, "https://HOST/... is wanted: nothing may travel in the clear")
     if config.webhooks.urls and config.webhooks.secret_file is None:
         raise reader.error(("webhooks", "secret_file"), "is needed: what is told is signed with it")
+    alerts = config.alerts
+    if alerts.webhook and alerts.secret_file is None:
+        raise reader.error(("alerts", "secret_file"), "is needed: what is told is signed with it")
+    if alerts.mail_to and not alerts.mail_from:
+        raise reader.error(("alerts", "mail_from"), "is needed: mail comes from somebody")
+    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}", alerts.smtp, re.ASCII):
+        raise reader.error(("alerts", "smtp"), f"{alerts.smtp!r} is not HOST:PORT")
 
 
 def _check_imap(config: Config, reader: Reader) -> None:

@@ -218,6 +218,31 @@ class ProviderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsConfig:
+    """Who is told at once of what cannot wait: by mail, by webhook, or both.
+
+    `smtp` is the HOST:PORT of a mail server that takes mail of this machine without a login. What
+    goes to `webhook` is signed with `secret_file`'s secret. See `bouncesink.service.alerts` for the
+    rest.
+    """
+
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = ""
+    smtp: str = "127.0.0.1:25"
+    webhook: str = ""
+    secret_file: Path | None = None
+    silence_after: float = 21_600.0
+    flush_failing_after: float = 1800.0
+    trouble_after: float = 900.0
+    review_above: int = 100
+
+    @property
+    def told(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self.mail_to or self.webhook)
+
+
+@dataclass(frozen=True, slots=True)
 class WebConfig:
     """`listen` is as in `LmtpConfig`; without any there is no web server. Sizes are in octets.
 
@@ -320,6 +345,7 @@ class Config:
     postcards: PostcardsConfig = field(default_factory=PostcardsConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     providers: tuple[ProviderConfig, ...] = ()
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
     web: WebConfig = field(default_factory=WebConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)

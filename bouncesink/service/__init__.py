@@ -20,6 +20,7 @@ from bouncesink.service.crew import ENGINE, Crew, vital_limit
 from bouncesink.service.health import Health
 from bouncesink.service.notify import Notifier
 from bouncesink.service.observers import Observers
+from bouncesink.service.policy import PolicyServer
 from bouncesink.service.pulse import LMTP, Pulse, feed
 from bouncesink.service.reload import Reloader, prepare
 from bouncesink.service.website import make_metrics, make_web
@@ -51,12 +52,14 @@ async def serve(config: Config, reread: Callable[[], Config]) -> None:
         )
         pulse = Pulse(committer, health)
         server = LmtpServer(config, pulse.submit)
+        policy = PolicyServer(config)
         web = make_web(config, server, health, metrics)
         reloader = Reloader(config, reread, server, crew, observers)
         tasks: list[asyncio.Task[None]] = []
         deadline = loop.time() + config.lmtp.shutdown_timeout
         try:
             await server.start()
+            await policy.start()
             if web is not None:
                 web.start()
             health.expect(LMTP, vital_limit(config, notifier.watchdog), vital=True)
@@ -79,6 +82,7 @@ async def serve(config: Config, reread: Callable[[], Config]) -> None:
             await server.stop(patience)
         finally:
             crew.stop()
+            await policy.stop()
             if web is not None:
                 await asyncio.to_thread(web.stop, max(1.0, deadline - loop.time()))
             # What is accepted is in the committer's hands: it gets a moment even when time is up.

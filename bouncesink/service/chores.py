@@ -10,12 +10,13 @@ import structlog
 from bouncesink.config import Config
 from bouncesink.engine import Engine, utcnow
 from bouncesink.ledger import open_ledger
-from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet
+from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet, suppression
 from bouncesink.outbox.sinks import only_shows, open_sinks
 from bouncesink.outbox.worker import QueueSink, Worker
 from bouncesink.reader import ReaderPool
 from bouncesink.service.chore import Chore
 from bouncesink.service.mining import mining_chores
+from bouncesink.service.monitor import EVERY, MONITOR, Monitor
 from bouncesink.service.observers import Observers
 
 POLL = 5.0
@@ -41,8 +42,11 @@ def chores(config: Config, observers: Observers) -> dict[str, Chore]:
         "engine": Chore("engine", POLL, partial(_drain, config, on_actions, observers), path),
         **queues,
     }
+    made[MONITOR] = Chore(MONITOR, EVERY, Monitor(config).step, path)
     if every := config.sheet.flush_every:
         made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions, observers).step, path)
+    if config.gate.export is not None:
+        made["export"] = Chore("export", config.gate.export_every, partial(_export, config), path)
     return made | mining_chores(config, made["engine"].wake)
 
 
@@ -73,6 +77,15 @@ def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
             chore.trouble(str(worker.trouble or ""))
             if not worked:
                 chore.rest()
+
+
+def _export(config: Config, chore: Chore) -> None:
+    """Bring the file with the suppression list up to date."""
+    assert config.gate.export is not None
+    with closing(open_ledger(config.ledger.path, read_only=True)) as ledger:
+        if suppression.write(ledger, config.gate.export, chore.beat):
+            log.info("export.written", file=str(config.gate.export))
+    chore.trouble("")
 
 
 class _Flusher:
