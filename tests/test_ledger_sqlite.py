@@ -188,7 +188,7 @@ def damaged(path: Path) -> None:
     [
         (not_sqlite, "not a bouncesink ledger"),
         (of_another_program, "not a ledger of bouncesink"),
-        (damaged, "is damaged; restore it"),
+        (damaged, "is damaged; `bouncesink verify`"),
         (Path.mkdir, "is a folder"),
     ],
 )

@@ -203,7 +203,11 @@ class Engine:
     def read(self, pool: ReaderPool, batch: Sequence[Arrival]) -> list[Reading]:
         """Read arrivals, outside of any transaction: the DNS may take its time."""
         readings = []
-        for reading in pool.read_many(batch):
+        for arrival, read in zip(batch, pool.read_many(batch), strict=True):
+            reading = read
+            if arrival.identity is not None:
+                notice = replace(read.notice, identity=arrival.identity)
+                reading = replace(read, notice=notice)
             if (ours := self._signatures) is None:
                 readings.append(reading)
             else:
@@ -276,6 +280,7 @@ class Engine:
             settle(arrival, reading) for arrival, reading in zip(batch, readings, strict=True)
         ]
         self.ledger.settle(settlements)
+        self.ledger.erase_bytes(self._about_forgotten(batch, readings), names_too=True)
         done.actions += self.review_arrivals(settlements)
         crowded = self.ledger.crowded(touched, CROWDED)
         self.ledger.leave_unfolded(crowded)
@@ -387,7 +392,21 @@ class Engine:
             leads=self.ledger.leads_of(addresses),
             sends=self.ledger.sends_of(each for each in ids if each),
         )
-        return [make_events(arrival, reading, known) for arrival, reading in pairs]
+        gone = self.ledger.forgotten(addresses)
+        return [
+            tuple(e for e in make_events(arrival, reading, known) if e.address not in gone)
+            for arrival, reading in pairs
+        ]
+
+    def _about_forgotten(self, batch: Sequence[Arrival], readings: Sequence[Reading]) -> list[str]:
+        """Give the arrivals that speak of somebody who was erased: none of that is kept."""
+        named = {
+            (arrival.id, subject.address)
+            for arrival, reading in zip(batch, readings, strict=True)
+            for subject in subjects(arrival, reading)
+        }
+        gone = self.ledger.forgotten(address for _, address in named)
+        return [id_ for id_, address in named if address in gone]
 
 
 def _review(settlement: Settlement, now: datetime) -> Action:

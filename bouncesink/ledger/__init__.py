@@ -431,6 +431,27 @@ class Ledger(Protocol):
     def audit(self, since: datetime) -> Iterator[AuditLine]:
         """Give what operators did since then, oldest first."""
 
+    # health
+    def damaged_pages(self) -> list[str]:
+        """Say what SQLite finds wrong with the file."""
+
+    def miscounted(self) -> Iterator[tuple[str, int, int]]:
+        """Give each counter that is wrong, with its value and the right one."""
+
+    def recount(self) -> None:
+        """Put the counters right."""
+
+    def strange_rows(self) -> Iterator[tuple[str, list[str]]]:
+        """Give each rule about rows that does not hold, and some of the rows."""
+
+    def digests(self) -> Iterator[tuple[str, str, bytes, str | None]]:
+        """Give of each mail its id, envelope recipient and bytes, and the hash of cut ones."""
+
+    def addresses_without_contact(self) -> list[str]:
+        """Some addresses that have events and no state."""
+
+    def all_actions(self) -> Iterator[Action]: ...
+
     # retention
     def arrivals_kept(
         self, kept: Collection[Kept], before: datetime, batch: int

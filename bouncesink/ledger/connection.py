@@ -30,6 +30,11 @@ _READ_ONLY = (
     "cannot be written; check who owns the file and its folder, and whether the disk is read-only"
 )
 
+_DAMAGED = (
+    "is damaged; `bouncesink verify` says where. Restore it with `bouncesink restore BACKUP "
+    "--replace`, or save what can be read with `sqlite3 FILE .recover`"
+)
+
 # Threads of one process take turns here. Left to SQLite they would poll, up to 100 ms apart, and
 # the one that writes all the time would starve the other.
 _turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
@@ -81,6 +86,11 @@ class Connection:
         """Run a statement for each row; only inside `transaction`."""
         with self._translated():
             self._sqlite.executemany(sql, rows)
+
+    def empty_wal(self) -> bool:
+        """Bring the WAL into the file and truncate it; whether nobody was reading meanwhile."""
+        ((busy, _, _),) = self.all("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -194,10 +204,11 @@ class Connection:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translate(error, self._path) from error
+            raise translate(error, self._path) from error
 
 
-def _translate(error: sqlite3.Error, path: Path) -> LedgerError:
+def translate(error: sqlite3.Error, path: Path) -> LedgerError:
+    """Say what an error of SQLite means for whoever works with this ledger."""
     code = getattr(error, "sqlite_errorcode", 0)
     primary = code & 0xFF
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _disk_is_full(path)):
@@ -206,14 +217,15 @@ def _translate(error: sqlite3.Error, path: Path) -> LedgerError:
         return LedgerBusy(f"{path}: another process holds the ledger; try again when it is done")
     words = {
         sqlite3.SQLITE_NOTADB: "is not a bouncesink ledger (not a SQLite database); "
-        "give the path of another file",
-        sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup, "
-        "or save what can be read with `sqlite3 FILE .recover`",
+        "give the path of another file, or restore it if its beginning was lost",
+        sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_READONLY: _READ_ONLY,
         sqlite3.SQLITE_PERM: "may not be opened; check who owns the file and its folder",
     }
     if primary == sqlite3.SQLITE_CANTOPEN or os.path.isdir(path):  # noqa: PTH112 - it never raises
         return LedgerError(f"{path}: {_why_not_open(path)}")
+    if "decode to UTF-8" in str(error):  # by sqlite3 itself, which has no code for it
+        return LedgerError(f"{path}: {_DAMAGED}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return LedgerError(f"{path}: {words.get(primary, f'SQLite says: {error} ({name})')}")
 

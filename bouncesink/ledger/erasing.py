@@ -8,6 +8,7 @@ from typing import Any
 
 from bouncesink.ledger import Held, rows
 from bouncesink.ledger.tables import Tables
+from bouncesink.ledger.traces import has_traces
 
 _OWN = {
     "events": "address",
@@ -66,6 +67,18 @@ class Erasing(Tables):
                     cells = ", ".join(f'"{column}" = ?' for column in changed)
                     sql = f"UPDATE {held.table} SET {cells} WHERE rowid = ?"
                     self._db.write(sql, [(*changed.values(), held.number)] if changed else [])
+
+    def wipe(self, spellings: Sequence[str]) -> bool:
+        """Empty the WAL; rewrite the file where a page still has a stale copy of a text.
+
+        Deleting overwrites, but a page that was split or filled anew may keep what it had before.
+        """
+        if not self._db.empty_wal():
+            return False
+        if has_traces(self._path, spellings):
+            self._db.all("VACUUM")
+            return self._db.empty_wal()
+        return True
 
     def _text_tables(self) -> Iterator[tuple[str, list[str]]]:
         """Give every table of ours with its text columns: those that come later are swept, too."""

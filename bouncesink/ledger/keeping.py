@@ -53,7 +53,8 @@ class Keeping(Tables):
             )
 
     def erase_bytes(self, ids: Iterable[str], *, names_too: bool = False) -> None:
-        wanted = rows.json_list(ids)
+        if (wanted := rows.json_list(ids)) == "[]":
+            return
         with self._db.transaction():
             self._db.write(
                 "DELETE FROM arrival_bytes WHERE number IN "
@@ -110,5 +111,4 @@ class Keeping(Tables):
 
     def tidy(self) -> bool:
         self._db.all("PRAGMA optimize")
-        ((busy, _, _),) = self._db.all("PRAGMA wal_checkpoint(TRUNCATE)")
-        return not busy
+        return self._db.empty_wal()

@@ -8,6 +8,7 @@ from bouncesink.ledger.audit import Audit
 from bouncesink.ledger.erasing import Erasing
 from bouncesink.ledger.events import Events
 from bouncesink.ledger.health import Watching
+from bouncesink.ledger.health import Health
 from bouncesink.ledger.keeping import Keeping
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.mining import Mining
@@ -32,6 +33,7 @@ class SqliteLedger(
     Keeping,
     Audit,
     Erasing,
+    Health,
     Webhooks,
 ):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""

@@ -22,7 +22,7 @@ import structlog
 from bouncesink.config import Config
 from bouncesink.errors import TemporarySinkError
 from bouncesink.ledger import Ledger
-from bouncesink.model import Contact, Lead
+from bouncesink.model import Contact, Lead, Reason
 from bouncesink.outbox.lead_details import (
     COLUMNS,
     EMPTY,
@@ -170,7 +170,7 @@ class _Flush:
         shown: dict[Identity, Cells] = {}
         changes: list[Change] = []
         for row, address in zip(reading.rows, addresses, strict=True):
-            if address:
+            if address and not self._is_forgotten(address):
                 lead = Lead(row.key or address, row.email, address)
                 leads.setdefault((lead.id, address), lead)
             cells = self._wanted(row, address)
@@ -227,6 +227,11 @@ class _Flush:
         while batch := list(islice(unknown, _BATCH)):
             known = self.ledger.contacts(batch)
             self.contacts.update({address: known.get(address) for address in batch})
+
+    def _is_forgotten(self, address: str) -> bool:
+        """Whether nothing of this address may be kept; its row says FALSE, and is no lead."""
+        contact = self.contacts[address]
+        return contact is not None and Reason.FORGOTTEN in contact.suppressed
 
     def _wanted(self, row: Row, address: str | None) -> Cells | None:
         """Give the cells that a row is to have, or None to leave it as it is."""

@@ -1,0 +1,103 @@
+"""Erase a person: all that is stored about an address, but for a keyed hash of it.
+
+By the hash the address stays suppressed, for the reason `forgotten`, and nothing new about it is
+stored: of mail that speaks of it the bytes, the envelope and the subject are erased as soon as it
+is read, and its events are not recorded. What stays of the old is what is about others: an event of
+theirs with this address in its text has `forgotten:...` there instead.
+
+It goes in steps that are harmless to repeat, the hash first: whatever comes after a crash,
+`forget` once more finishes it.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bouncesink.engine import Engine, parts
+from bouncesink.engine.mentions import Mentions, spellings
+from bouncesink.engine.review import Decision
+from bouncesink.errors import InputError
+from bouncesink.ledger import AuditLine
+
+_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was erased. `wiped` is whether the last traces are gone from the files by now."""
+
+    name: str
+    events: int
+    leads: int
+    sends: int
+    actions: int
+    mails: int
+    mentions: int
+    wiped: bool
+
+
+def forget(
+    engine: Engine,
+    address: str,
+    decision: Decision,
+    advance: Callable[[int], object] = lambda _: None,
+) -> Forgotten:
+    """Erase a normalised address. `advance` is told how many octets of mail were looked through.
+
+    Raises LedgerError; what was done until then stays done.
+    """
+    ledger, now = engine.ledger, engine.clock()
+    name = ledger.forgotten_name(address)
+    with ledger.transaction():
+        again = bool(ledger.forgotten([address]))
+        mails = {e.arrival_id for e in ledger.events_of([address]).get(address, [])} - {None}
+        ledger.put_forgotten(address, now)
+        removed = ledger.erase_address(address)
+        ledger.erase_bytes([each for each in mails if each], names_too=True)
+        reason = _without(address, name, decision.reason)
+        if not again:
+            line = AuditLine(now, decision.actor, "forget", name, reason, "known", "forgotten")
+            ledger.add_audit([line])
+    named = Mentions(address)
+    for batch in ledger.all_arrivals(_BATCH):
+        found = [arrival.id for arrival in batch if named(arrival.raw)]
+        ledger.erase_bytes(found, names_too=True)
+        mails |= set(found)
+        advance(sum(len(arrival.raw) for arrival in batch))
+    spelt = spellings(address)
+    mentions = 0
+    for some in parts(ledger.mentioned(spelt), _BATCH):
+        enveloped = [held.cells["id"] or "" for held in some if held.table == "arrivals"]
+        ledger.erase_bytes(enveloped, names_too=True)
+        mails |= set(enveloped)
+        ledger.redact(some, spelt, name)
+        mentions += len(some)
+    return Forgotten(
+        name=name,
+        events=removed["events"],
+        leads=removed["leads"],
+        sends=removed["sends"],
+        actions=removed["actions"],
+        mails=len(mails),
+        mentions=mentions,
+        wiped=ledger.wipe(spelt),
+    )
+
+
+def remember(engine: Engine, address: str, decision: Decision) -> None:
+    """Let an address be stored and mailed again: nothing of what was erased comes back.
+
+    Raises InputError where it was not forgotten, and LedgerError.
+    """
+    with engine.ledger.transaction():
+        if not engine.ledger.remove_forgotten(address):
+            raise InputError(f"{address}: was not forgotten")
+        line = AuditLine(
+            engine.clock(), decision.actor, "remember", address, decision.reason, "forgotten", None
+        )
+        engine.ledger.add_audit([line])
+
+
+def _without(address: str, name: str, text: str) -> str:
+    spelt = "|".join(map(re.escape, spellings(address)))
+    return re.sub(spelt, name, text, flags=re.IGNORECASE)

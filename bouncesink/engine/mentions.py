@@ -1,0 +1,73 @@
+"""PURE. Whether a mail names an address, however that is spelt and encoded there.
+
+To be erased, and to be shown to whom it belongs, so it is found rather once too often: a VERP
+address, an xtext or percent form and a longer plus-address count as the address.
+"""
+
+import base64
+import binascii
+import contextlib
+import json
+import quopri
+import re
+
+import idna
+
+from bouncesink.address import domain_of
+
+_AT = rb"(?:@|=|=40|%40|\+40|&#64;|&commat;|=3d)"
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{4,}(?:\r?\n[A-Za-z0-9+/]+)*={0,2}")
+"""A run of it; an empty line ends one, so that each begins where its encoding does."""
+_LEAST_BASE64 = 12
+
+
+def spellings(address: str) -> tuple[str, ...]:
+    """Give the ways in which text of ours has a normalised address, in lower case."""
+    local, domain = address.rpartition("@")[0], domain_of(address)
+    found = {address: None}
+    with contextlib.suppress(idna.IDNAError, UnicodeError):
+        found[f"{local}@{idna.decode(domain)}"] = None
+    for each in [*found, f"{local}={domain}"]:
+        found[each] = found[json.dumps(each)[1:-1]] = None
+    return tuple(found)
+
+
+class Mentions:
+    """Tells of a mail's bytes whether they name an address."""
+
+    def __init__(self, address: str) -> None:
+        local = address.rpartition("@")[0]
+        domains = {spelt.rpartition("@")[2] for spelt in spellings(address) if "@" in spelt}
+        names = rb"|".join(re.escape(each.encode()) for each in sorted(domains))
+        # Not the end of a longer name, nor the start of a longer domain.
+        self._pattern = re.compile(
+            rb"(?<![A-Za-z0-9._-])" + re.escape(local.encode()) + _AT + rb"(?:" + names + rb")"
+            rb"(?![A-Za-z0-9-]|\.[A-Za-z0-9])",
+            re.IGNORECASE,
+        )
+
+    def __call__(self, raw: bytes) -> bool:
+        if self._pattern.search(raw):
+            return True
+        unfolded = re.sub(rb"\r?\n[ \t]", b"", raw)
+        if self._pattern.search(unfolded) or self._pattern.search(quopri.decodestring(raw)):
+            return True
+        return any(self._pattern.search(each) for each in _base64(raw))
+
+
+def _base64(raw: bytes) -> list[bytes]:
+    """Decode every run of base64, of a body or of an encoded word (RFC 2047)."""
+    found = []
+    for run in _BASE64.finditer(raw):
+        text = re.sub(rb"[\r\n]", b"", run[0]).rstrip(b"=")
+        if len(text) >= _LEAST_BASE64:
+            try:
+                found.append(base64.b64decode(text[: len(text) // 4 * 4] + _rest(text)))
+            except (binascii.Error, ValueError):
+                continue
+    return found
+
+
+def _rest(text: bytes) -> bytes:
+    rest = text[len(text) // 4 * 4 :]
+    return rest + b"=" * (4 - len(rest)) if len(rest) > 1 else b""
