@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from bouncesink.ledger.actions import Actions
 from bouncesink.ledger.arrivals import Arrivals
 from bouncesink.ledger.audit import Audit
+from bouncesink.ledger.beats import Beats
 from bouncesink.ledger.erasing import Erasing
 from bouncesink.ledger.events import Events
-from bouncesink.ledger.health import Watching
 from bouncesink.ledger.health import Health
 from bouncesink.ledger.keeping import Keeping
 from bouncesink.ledger.leads import LeadsAndSends
@@ -28,7 +28,7 @@ class SqliteLedger(
     Watched,
     Unfolded,
     Mining,
-    Watching,
+    Beats,
     Replays,
     Keeping,
     Audit,
