@@ -1,4 +1,4 @@
-"""Is the ledger whole, and is what it says of each address what its events amount to?"""
+"""Whether the ledger is whole, and says of each address what its events amount to."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -104,8 +104,8 @@ def _rows(
 def _mails(
     engine: Engine, made: Verification, advance: Callable[[int], object]
 ) -> Iterator[Finding]:
-    """An arrival's id is a hash of what was received, and cut bytes have a hash of their own."""
-    wrong = []
+    """Compare hashes: an id is one of what was received, and cut bytes have one of their own."""
+    wrong: list[str] = []
     for id_, envelope_to, raw, digest in engine.ledger.digests():
         made.mails += 1
         advance(1)
@@ -122,7 +122,7 @@ def _mails(
 def _events(
     engine: Engine, made: Verification, advance: Callable[[int], object]
 ) -> Iterator[Finding]:
-    wrong = []
+    wrong: list[str] = []
     for event in engine.ledger.all_events():
         made.events += 1
         advance(1)

@@ -431,7 +431,7 @@ class Ledger(Protocol):
     def audit(self, since: datetime) -> Iterator[AuditLine]:
         """Give what operators did since then, oldest first."""
 
-    # health
+    # wholeness
     def damaged_pages(self) -> list[str]:
         """Say what SQLite finds wrong with the file."""
 
@@ -448,7 +448,7 @@ class Ledger(Protocol):
         """Give of each mail its id, envelope recipient and bytes, and the hash of cut ones."""
 
     def addresses_without_contact(self) -> list[str]:
-        """Some addresses that have events and no state."""
+        """Give some addresses that have events and no state."""
 
     def all_actions(self) -> Iterator[Action]: ...
 

@@ -1,112 +1,68 @@
-"""Whether a ledger in SQLite is whole: its pages, and what it says about itself."""
+"""What whoever watches the service asks the ledger, in SQLite."""
 
 # ruff: noqa: S608 - what is put into the SQL here are names of our own, never data
 
-from collections.abc import Iterator
+from datetime import datetime
 
-from bouncesink.ledger import ArrivalState, rows
-from bouncesink.ledger.tables import Tables
+from bouncesink.ledger import rows
+from bouncesink.ledger.tables import OPEN, Tables
 from bouncesink.model import Action, ActionKind, ActionState
 
-_SHOWN = 20
-
-_BATCH = 50
-"""Mails that are in memory at once."""
-
-_COUNTS = (
-    "SELECT 'arrivals.' || state, count(*) FROM arrivals GROUP BY state",
-    "SELECT 'kinds.' || kind, count(*) FROM arrivals WHERE kind IS NOT NULL GROUP BY kind",
-    "SELECT 'events', count(*) FROM events",
-    "SELECT 'severities.' || severity, count(*) FROM events WHERE severity IS NOT NULL "
-    "GROUP BY severity",
-    "SELECT 'contacts', count(*) FROM contacts",
-    "SELECT 'suppressed', count(*) FROM contacts WHERE NOT mailable",
-    "SELECT 'leads', count(*) FROM leads",
-    "SELECT 'actions.' || kind || '.' || state, count(*) FROM actions GROUP BY kind, state",
-)
-"""What the triggers count: see 0001_ledger.sql."""
+_ARRIVED = "SELECT number, received_at FROM arrivals"
 
 
-def _words(values: type[ArrivalState] | type[ActionState] | type[ActionKind]) -> str:
-    return ", ".join(f"'{each.value}'" for each in values)
-
-
-_RULES = {
-    "an arrival is in no state that we know": "SELECT id FROM arrivals "
-    f"WHERE state NOT IN ({_words(ArrivalState)})",
-    "an arrival is settled, but nothing says as what": "SELECT id FROM arrivals "
-    "WHERE state <> 'pending' AND (kind IS NULL OR identity IS NULL)",
-    "an arrival is not settled, and its mail is lost": "SELECT id FROM arrivals "
-    "WHERE state <> 'done' AND number NOT IN (SELECT number FROM arrival_bytes)",
-    "an arrival's mail belongs to none": "SELECT number FROM arrival_bytes "
-    "WHERE number NOT IN (SELECT number FROM arrivals)",
-    "an event is of another domain than its address": "SELECT id FROM events "
-    "WHERE address NOT LIKE '%@' || domain",
-    "an address's gate is not as its reasons say": "SELECT address FROM contacts "
-    "WHERE mailable <> (suppressed = '')",
-    "an action is of no kind that we know": f"SELECT key FROM actions "
-    f"WHERE kind NOT IN ({_words(ActionKind)})",
-    "an action is in no state that we know": f"SELECT key FROM actions "
-    f"WHERE state NOT IN ({_words(ActionState)})",
-    "an action says what is no JSON": "SELECT key FROM actions WHERE NOT json_valid(payload)",
-    "a lead has no address": "SELECT id FROM leads WHERE address NOT LIKE '%_@_%'",
-    "the leads are not numbered through": "SELECT max(position) FROM leads "
-    "HAVING max(position) <> count(*)",
-}
-"""What must hold, and the rows of which it does not."""
-
-
-class Health(Tables):
+class Watching(Tables):
     """See `bouncesink.ledger.Ledger`."""
 
-    def damaged_pages(self) -> list[str]:
-        found = self._db.all(f"PRAGMA integrity_check({_SHOWN})")
-        said = [str(line) for (line,) in found if line != "ok"]
-        for table, number, parent, _ in self._db.all("PRAGMA foreign_key_check")[:_SHOWN]:
-            said.append(f"row {number} of {table} refers to a row of {parent} that is not there")
-        return said
-
-    def miscounted(self) -> Iterator[tuple[str, int, int]]:
-        stored = dict(self._db.all("SELECT name, value FROM counters"))
-        counted: dict[str, int] = {}
-        for sql in _COUNTS:
-            counted.update(self._db.all(sql))
-        for name in sorted(stored.keys() | counted.keys()):
-            if stored.get(name, 0) != counted.get(name, 0):
-                yield name, stored.get(name, 0), counted.get(name, 0)
-
-    def recount(self) -> None:
+    def put_beat(self, part: str, at: datetime) -> None:
         with self._db.transaction():
-            found = list(self.miscounted())
             self._db.write(
-                "INSERT INTO counters VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                [(name, counted) for name, _, counted in found],
+                "INSERT INTO beats (part, at) VALUES (?, ?) "
+                "ON CONFLICT (part) DO UPDATE SET at = excluded.at",
+                [(rows.clean(part), rows.time_text(at))],
             )
 
-    def strange_rows(self) -> Iterator[tuple[str, list[str]]]:
-        for rule, sql in _RULES.items():
-            if found := self._db.all(f"{sql} LIMIT {_SHOWN}"):
-                yield rule, [str(each) for (each,) in found]
+    def beats(self) -> dict[str, datetime]:
+        return {part: rows.time_of(at) for part, at in self._db.all("SELECT part, at FROM beats")}
 
-    def digests(self) -> Iterator[tuple[str, str, bytes, str | None]]:
-        sql = (
-            "SELECT number, id, envelope_to, raw, digest FROM arrivals "
-            "JOIN arrival_bytes USING (number) WHERE number > ? ORDER BY number LIMIT ?"
+    def oldest_open_actions(self) -> dict[tuple[ActionKind, ActionState], datetime]:
+        found = self._db.all(
+            "SELECT first.kind, first.state, actions.created_at FROM"
+            f" (SELECT kind, state, min(number) AS number FROM actions WHERE {OPEN}"
+            " GROUP BY state, kind) AS first JOIN actions USING (number)"
         )
-        last = 0
-        while found := self._db.all(sql, (last, _BATCH)):
-            last = found[-1][0]
-            for _, id_, envelope_to, raw, digest in found:
-                yield id_, envelope_to, bytes(raw), digest
+        pairs = self._nouns(lambda row: ((ActionKind(row[0]), ActionState(row[1])), row[2]), found)
+        return {key: rows.time_of(at) for key, at in pairs}
 
-    def all_actions(self) -> Iterator[Action]:
-        for page in self._pages("actions", "number", rows.ACTION):
-            yield from self._nouns(rows.action_of, page)
-
-    def addresses_without_contact(self) -> list[str]:
+    def standing_alerts(self) -> list[Action]:
         sql = (
-            "SELECT DISTINCT address FROM events WHERE address NOT IN "
-            f"(SELECT address FROM contacts) LIMIT {_SHOWN}"
+            f"SELECT {rows.ACTION} FROM actions WHERE kind = ? AND key LIKE 'alert:%:began' "
+            "AND NOT EXISTS (SELECT 1 FROM actions AS ended"
+            " WHERE ended.key = substr(actions.key, 1, length(actions.key) - 5) || 'over') "
+            "ORDER BY number"
         )
-        return [address for (address,) in self._db.all(sql)]
+        return self._nouns(rows.action_of, self._db.all(sql, (ActionKind.ALERT,)))
+
+    def arrivals_between(self, since: datetime, until: datetime, most: int) -> int:
+        first, last = self._first_arrival(since), self._first_arrival(until)
+        some = "SELECT 1 FROM arrivals WHERE number >= ? AND number < ? LIMIT ?"
+        count: int = self._db.all(f"SELECT count(*) FROM ({some})", (first, last, most))[0][0]
+        return count
+
+    def _first_arrival(self, time: datetime) -> int:
+        """Find the first number of `time` or later by halves: there is no index on times."""
+        text = rows.time_text(time)
+        low, high = self._db.all(
+            "SELECT coalesce(min(number), 1), coalesce(max(number), 0) + 1 FROM arrivals"
+        )[0]
+        while low < high:
+            middle = (low + high) // 2
+            ((number, at),) = self._db.all(
+                f"{_ARRIVED} WHERE number >= ? ORDER BY number LIMIT 1", (middle,)
+            )
+            if at < text:
+                low = number + 1
+            else:
+                high = middle
+        first: int = low
+        return first

@@ -8,7 +8,6 @@ from bouncesink.ledger.audit import Audit
 from bouncesink.ledger.beats import Beats
 from bouncesink.ledger.erasing import Erasing
 from bouncesink.ledger.events import Events
-from bouncesink.ledger.health import Health
 from bouncesink.ledger.keeping import Keeping
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.mining import Mining
@@ -17,6 +16,7 @@ from bouncesink.ledger.standing import Standing
 from bouncesink.ledger.unfolded import Unfolded
 from bouncesink.ledger.watch import Watched
 from bouncesink.ledger.webhooks import Webhooks
+from bouncesink.ledger.wholeness import Wholeness
 
 
 class SqliteLedger(
@@ -33,7 +33,7 @@ class SqliteLedger(
     Keeping,
     Audit,
     Erasing,
-    Health,
+    Wholeness,
     Webhooks,
 ):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
