@@ -49,7 +49,9 @@ class PolicyServer:
         return [listener.name for listener in self._listeners]
 
     async def start(self) -> None:
-        """Listen. Raises BouncesinkError if that cannot be."""
+        """Listen where the config says, which may be nowhere. Raises BouncesinkError."""
+        if not self._config.gate.postfix:
+            return
         mode = int(self._config.lmtp.socket_mode, 8)
         self._listeners = open_listeners(self._config.gate.postfix, mode, {})
         for listener in self._listeners:
