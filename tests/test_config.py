@@ -68,6 +68,11 @@ def test_paths_are_relative_to_the_file_also_the_defaults() -> None:
         ("[trust]\ndkim_dns = true", "line 2: trust.dkim_dns: is about what [[mailboxes]] send"),
         ('[trust]\ndkim_domains = ["x"]', "trust.dkim_domains: 'x' is not a domain"),
         ('[trust]\nauthserv_id = "a; b"', 'a name is wanted, as in "mx.example.com"'),
+        ('[alerts]\nmail_to = "ops@example.com"', "alerts.mail_from: is needed"),
+        ('[alerts]\nmail_to = "ops"', "alerts.mail_to: 'ops' is not an e-mail address"),
+        ('[alerts]\nsmtp = "mail"', "alerts.smtp: 'mail' is not HOST:PORT"),
+        ('[alerts]\nwebhook = "http://example.com/"', "alerts.webhook: https://HOST/... is wanted"),
+        ('[alerts]\nwebhook = "https://example.com/"', "alerts.secret_file: is needed"),
         ('[web]\nlisten = "8025"', "web.listen: '8025' is neither HOST:PORT nor unix:/PATH"),
         ('[web]\nlisten = "0.0.0.0:80"', "line 2: web.listen: 0.0.0.0:80 is open to other machin"),
         ('[web]\nlisten = "[::]:80"', "web.listen: [::]:80 is open to other machines"),
@@ -102,8 +107,6 @@ def test_the_example_is_valid_and_tells_the_defaults() -> None:
     of_files = r'(?m)^(rules|\w+_file) = "[\w.]+"$'
     all_keys = parse(re.sub(of_files, "", uncommented), PATH)
     assert len(all_keys.mailboxes) == 1
-    sections = (
-        "ledger lmtp policy trust sheet sheets leads hubspot smartlead postcards webhooks web"
-    )
+    sections = "ledger lmtp policy trust sheet sheets leads hubspot smartlead postcards webhooks web alerts"
     for section in (*sections.split(), "parse", "classify", "log"):
         assert getattr(all_keys, section) == getattr(as_it_is, section)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bouncesink.config import Config
+from bouncesink.outbox.alerts import Alerts
 from bouncesink.outbox.hubspot import HubSpot
 from bouncesink.outbox.smartlead import SmartLead
 from bouncesink.outbox.webhook import Webhooks
@@ -24,7 +25,16 @@ def _webhooks(config: Config, clock: Clock) -> QueueSink | None:
     return Webhooks(config.webhooks, clock) if config.webhooks.urls else None
 
 
-SINKS: tuple[Callable[[Config, Clock], QueueSink | None], ...] = (_hubspot, _smartlead, _webhooks)
+def _alerts(config: Config, clock: Clock) -> QueueSink | None:
+    return Alerts(config.alerts, clock) if config.alerts.told else None
+
+
+SINKS: tuple[Callable[[Config, Clock], QueueSink | None], ...] = (
+    _alerts,
+    _hubspot,
+    _smartlead,
+    _webhooks,
+)
 
 
 def open_sinks(config: Config, clock: Clock) -> list[QueueSink]:

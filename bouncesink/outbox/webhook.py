@@ -6,6 +6,7 @@ Signed as standardwebhooks.com says, so that its libraries check it: see
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bouncesink.config import WebhooksConfig, read_secret
@@ -36,10 +37,10 @@ class Webhooks:
         }
 
     def check(self) -> None:
-        self._secret()
+        key_of(self._file)
 
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
-        secret = self._secret()
+        secret = key_of(self._file)
         for action in actions:
             to = action.payload.get("to", "")
             until, error = self._down.get(to, (self._clock(), None))
@@ -63,22 +64,29 @@ class Webhooks:
         body = action.payload.get("body", "").encode()
         if not may(action, f"POST to {action.payload.get('host')}: {body.decode()}"):
             return None
-        stamp = str(int(self._clock().timestamp()))
-        headers = {
-            "webhook-id": action.key,
-            "webhook-timestamp": stamp,
-            "webhook-signature": sign(secret, action.key, stamp, body),
-        }
-        answer = receiver.call("POST", "", body, headers=headers)
-        if 200 <= answer.status < 300:
-            return Done(f"told: {answer.status}")
-        said = f"the receiver answered {answer.status}: {words(answer)}"
-        if answer.status in (400, 410, 413, 422):
-            return PermanentSinkError(said)
-        return TemporarySinkError(said)
+        return signed_post(receiver, secret, action.key, body, self._clock())
 
-    def _secret(self) -> bytes:
-        try:
-            return read_key(read_secret(self._file))
-        except ValueError as error:
-            raise ConfigError(f"{self._file}: {error}") from None
+
+def key_of(file: Path) -> bytes:
+    """Read the key that a file or a credential holds; or ConfigError."""
+    try:
+        return read_key(read_secret(file))
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def signed_post(receiver: Rest, key: bytes, id_: str, body: bytes, now: datetime) -> Outcome:
+    """Tell a receiver something, signed. Raises TryLater."""
+    stamp = str(int(now.timestamp()))
+    headers = {
+        "webhook-id": id_,
+        "webhook-timestamp": stamp,
+        "webhook-signature": sign(key, id_, stamp, body),
+    }
+    answer = receiver.call("POST", "", body, headers=headers)
+    if 200 <= answer.status < 300:
+        return Done(f"told: {answer.status}")
+    said = f"the receiver answered {answer.status}: {words(answer)}"
+    if answer.status in (400, 410, 413, 422):
+        return PermanentSinkError(said)
+    return TemporarySinkError(said)

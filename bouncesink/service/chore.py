@@ -40,6 +40,10 @@ class Chore:
         self._health = health
         self._thread.start()
 
+    @property
+    def health(self) -> Health:
+        return self._health
+
     def wake(self) -> None:
         self._woken.set()
 
