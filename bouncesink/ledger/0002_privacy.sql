@@ -45,7 +45,7 @@ END;
 -- told by the event of the act that ended it, unless it is about a mail that names nobody.
 CREATE TRIGGER moves_audited AFTER UPDATE OF moved_at ON actions
 WHEN new.actor IS NOT NULL AND new.moved_at IS NOT NULL
-  AND new.actor NOT IN ('hubspot', 'smartlead', 'webhook')
+  AND new.actor NOT IN ('alert', 'hubspot', 'smartlead', 'webhook')
   AND new.actor NOT GLOB '*@*:[0-9]*:??????'
   AND NOT (
     new.kind IN ('review', 'reverify')
