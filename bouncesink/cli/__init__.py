@@ -12,13 +12,18 @@ from bouncesink.cli.show import safe
 from bouncesink.errors import BouncesinkError, InputError
 
 _COMMANDS = {
+    "audit": "audit",
+    "backup": "backup",
     "check": "check",
     "doctor": "doctor",
     "explain": "explain",
+    "export": "export",
     "flush": "flush",
+    "forget": "forget",
     "ingest": "ingest",
     "init": "init",
     "leads": "leads",
+    "maintain": "maintain",
     "mine": "mine",
     "parse": "parse",
     "postcards": "postcards",
@@ -27,6 +32,7 @@ _COMMANDS = {
     "replay": "replay",
     "report": "report",
     "report-bounces": "report_bounces",
+    "restore": "restore",
     "reverify": "reverify",
     "review": "review",
     "risk": "risk",
@@ -36,6 +42,8 @@ _COMMANDS = {
     "status": "status",
     "suppress": "suppress",
     "token": "token",
+    "verify": "verify",
+    "user": "user",
     "verp": "verp",
 }
 

@@ -48,13 +48,15 @@ _TEXT_ONLY = {Form.TEXT, Form.TEXT_ENTERED}
 
 
 def cut(raw: bytes, returned: bytes, form: Form) -> bytes:
-    """Give a mail in this form, with CRLF line ends.
+    """Give a mail in this form, with CRLF line ends; as it is where that leaves nothing out.
 
     `returned` is the header section of the returned message, with any line ends: where it stands
     in a text, the text ends with it.
     """
     text = _lines(raw.decode("latin-1"))
     made = _entity(text, _lines(returned.decode("latin-1")).strip("\n"), form, 0)
+    if len(made) >= len(text):
+        return raw
     return made.replace("\n", "\r\n").encode("latin-1")
 
 

@@ -10,14 +10,15 @@ It goes in steps that are harmless to repeat, the hash first: whatever comes aft
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from bouncesink.engine import Engine, parts
 from bouncesink.engine.mentions import Mentions, spellings
 from bouncesink.engine.review import Decision
 from bouncesink.errors import InputError
-from bouncesink.ledger import AuditLine
+from bouncesink.ledger import AuditLine, Forgot
 
 _BATCH = 200
 
@@ -96,6 +97,24 @@ def remember(engine: Engine, address: str, decision: Decision) -> None:
             engine.clock(), decision.actor, "remember", address, decision.reason, "forgotten", None
         )
         engine.ledger.add_audit([line])
+
+
+def forget_again(engine: Engine, forgot: Sequence[Forgot], actor: str) -> int:
+    """Erase from a ledger that was restored who was forgotten since; give how many those are.
+
+    Raises LedgerError; it also does where the restored ledger's key is not beside it.
+    """
+    ledger = engine.ledger
+    ledger.add_forgotten(forgot)
+    known = chain(
+        (contact.address for contacts in ledger.all_contacts(_BATCH) for contact in contacts),
+        (lead.address for lead in ledger.all_leads()),
+        (send.recipient for send in ledger.all_sends()),
+    )
+    found = {each for some in parts(known, _BATCH) for each in ledger.forgotten(some)}
+    for address in found:
+        forget(engine, address, Decision(actor, "was forgotten after the backup"))
+    return len(found)
 
 
 def _without(address: str, name: str, text: str) -> str:

@@ -89,6 +89,15 @@ class AuditLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgot:
+    """What is left of somebody who was erased: a keyed hash, and which key it is of."""
+
+    key_id: str
+    digest: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The text cells of a row that names somebody."""
 
@@ -287,6 +296,8 @@ class Ledger(Protocol):
 
     def sends_of(self, message_ids: Iterable[str]) -> dict[str, list[Send]]: ...
 
+    def all_sends(self) -> Iterator[Send]: ...
+
     # leads
     def put_leads(self, leads: Sequence[Lead]) -> None:
         """Make these all the leads there are."""
@@ -407,6 +418,8 @@ class Ledger(Protocol):
         """Give what takes an address's place where it is erased; makes the key, if need be."""
 
     def put_forgotten(self, address: str, at: datetime) -> None: ...
+    def all_forgotten(self) -> list[Forgot]: ...
+    def add_forgotten(self, found: Sequence[Forgot]) -> None: ...
     def remove_forgotten(self, address: str) -> bool:
         """Let an address be stored again; whether it was forgotten."""
 

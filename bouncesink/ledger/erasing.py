@@ -9,6 +9,7 @@ from typing import Any
 from bouncesink.ledger import Held, rows
 from bouncesink.ledger.tables import Tables
 from bouncesink.ledger.traces import has_traces
+from bouncesink.model import Send
 
 _OWN = {
     "events": "address",
@@ -67,6 +68,10 @@ class Erasing(Tables):
                     cells = ", ".join(f'"{column}" = ?' for column in changed)
                     sql = f"UPDATE {held.table} SET {cells} WHERE rowid = ?"
                     self._db.write(sql, [(*changed.values(), held.number)] if changed else [])
+
+    def all_sends(self) -> Iterator[Send]:
+        for page in self._pages("sends", "rowid", rows.SEND):
+            yield from self._nouns(rows.send_of, page)
 
     def wipe(self, spellings: Sequence[str]) -> bool:
         """Empty the WAL; rewrite the file where a page still has a stale copy of a text.

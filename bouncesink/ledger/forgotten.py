@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bouncesink.errors import LedgerError
-from bouncesink.ledger import rows
+from bouncesink.ledger import Forgot, rows
 from bouncesink.ledger.tables import IN_LIST, Tables
 
 _KEY_OCTETS = 32
@@ -48,6 +48,15 @@ class Forgotten(Tables):
             assert key is not None
             row = (_key_id(key), _digest(key, address), rows.time_text(at))
             self._insert("forgotten", "key_id, digest, at", [row])
+
+    def all_forgotten(self) -> list[Forgot]:
+        found = self._db.all("SELECT key_id, digest, at FROM forgotten ORDER BY at")
+        return [Forgot(key_id, digest, rows.time_of(at)) for key_id, digest, at in found]
+
+    def add_forgotten(self, found: Sequence[Forgot]) -> None:
+        wanted = [(each.key_id, each.digest, rows.time_text(each.at)) for each in found]
+        with self._db.transaction():
+            self._insert("forgotten", "key_id, digest, at", wanted)
 
     def remove_forgotten(self, address: str) -> bool:
         with self._db.transaction():
