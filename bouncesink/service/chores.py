@@ -15,6 +15,7 @@ from bouncesink.outbox.sinks import only_shows, open_sinks
 from bouncesink.outbox.worker import QueueSink, Worker
 from bouncesink.reader import ReaderPool
 from bouncesink.service.chore import Chore
+from bouncesink.service.maintenance import maintenance_chores
 from bouncesink.service.mining import mining_chores
 from bouncesink.service.monitor import EVERY, MONITOR, Monitor
 from bouncesink.service.observers import Observers
@@ -42,12 +43,12 @@ def chores(config: Config, observers: Observers) -> dict[str, Chore]:
         "engine": Chore("engine", POLL, partial(_drain, config, on_actions, observers), path),
         **queues,
     }
-    made[MONITOR] = Chore(MONITOR, EVERY, Monitor(config).step, path)
+    made[MONITOR] = Chore(MONITOR, EVERY, Monitor(config, on_actions).step, path)
     if every := config.sheet.flush_every:
         made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions, observers).step, path)
     if config.gate.export is not None:
         made["export"] = Chore("export", config.gate.export_every, partial(_export, config), path)
-    return made | mining_chores(config, made["engine"].wake)
+    return made | maintenance_chores(config) | mining_chores(config, made["engine"].wake)
 
 
 def _drain(
