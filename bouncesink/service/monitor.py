@@ -1,5 +1,6 @@
 """The chore that looks at how things stand once a minute, and tells who is to be told."""
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -27,12 +28,21 @@ log = structlog.get_logger(__name__)
 
 
 class Monitor:
-    def __init__(self, config: Config) -> None:
+    """`on_actions` is called when there is something to tell."""
+
+    def __init__(
+        self,
+        config: Config,
+        on_actions: Callable[[], None],
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
         self._config = config
-        self._started_at = utcnow()
+        self._on_actions = on_actions
+        self._clock = clock
+        self._started_at = clock()
 
     def step(self, chore: Chore) -> None:
-        now = utcnow()
+        now = self._clock()
         with closing(open_ledger(self._config.ledger.path)) as ledger:
             ledger.put_beat(SERVICE, now)
             if self._config.alerts.told:
@@ -59,4 +69,6 @@ class Monitor:
             alerts = due(seen, self._config.alerts, ledger.standing_alerts())
             ledger.add_actions(alerts)
         for alert in alerts:
-            log.warning("alert.told", about=about_of(alert), subject=alert.payload["subject"])
+            log.warning("alert.raised", about=about_of(alert), subject=alert.payload["subject"])
+        if alerts:
+            self._on_actions()
