@@ -292,7 +292,7 @@ async def test_data_may_take_long_while_it_moves(
         for _ in range(30):
             clock.ahead += 90
             due = session._due
-            await peer.send(b"x")
+            await peer.send(b"text\r\n" * 8000)
             await until(lambda due=due: session._due > due)
         assert (await peer.say("\r\n."))[0].startswith("250 ")
         await peer.say(MAIL, RCPT, "DATA")
@@ -301,6 +301,26 @@ async def test_data_may_take_long_while_it_moves(
         assert (await peer.reply()).startswith("421 4.4.2 ")
         assert await peer.closed()
         assert len(it.stored()) == 1
+
+
+async def test_data_that_trickles_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever sends an octet a minute would have his connection for ever."""
+    async with sink(tmp_path, idle_timeout=1000.0, data_timeout=100.0) as it, it.peer() as peer:
+        clock = Clock(monkeypatch)
+        await peer.say(MAIL, RCPT, "DATA")
+        (session,) = it.server._sessions
+        for _ in range(3):
+            clock.ahead += 30
+            before = session._received
+            await peer.send(b"x")
+            await until(lambda before=before: session._received > before)
+        assert it.server._sessions
+        clock.ahead += 11
+        assert (await peer.reply()).startswith("421 4.4.2 ")
+        assert await peer.closed()
+        assert it.stored() == []
 
 
 async def test_a_peer_that_does_not_read_is_cut_off(
@@ -314,5 +334,7 @@ async def test_a_peer_that_does_not_read_is_cut_off(
             peer.writer.write(b"HELP\r\n" * 50_000)
             await asyncio.sleep(0)
         assert len(session._buffer) < 1_000_000
+        assert len(session._replies) <= 101
+        assert session.transport.get_write_buffer_size() < 200_000
         clock.ahead += 101
         await until(lambda: not it.server._sessions)

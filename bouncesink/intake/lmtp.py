@@ -21,9 +21,10 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import Envelope
 
 from bouncesink.config import Config
-from bouncesink.errors import LedgerError
+from bouncesink.errors import LedgerError, LedgerFull
 from bouncesink.identity import arrival_id
 from bouncesink.intake.dialogue import TOO_BIG, Refused, recipient, sender
+from bouncesink.intake.handles import make_room
 from bouncesink.intake.listeners import Listener, open_listeners
 from bouncesink.intake.recipients import Recipients
 from bouncesink.intake.wire import MAX_LINE, CommandLines, Content
@@ -40,9 +41,17 @@ HIGH_WATER = 262_144
 MAX_BOGUS = 20
 """Commands that nobody knows, before the peer is sent away."""
 
+MAX_REPLIES = 100
+"""Replies that are kept for one write: who sends commands and reads none costs no more memory."""
+
+MIN_RATE = 500
+"""Octets of mail data a second, in the long run, as Postfix's smtpd_min_data_rate. Else who sends
+one a minute keeps his connection for ever."""
+
 BACKLOG = 512
 
 OUR_TROUBLE = "451 4.3.0 Cannot store it now, try again later"
+DISK_FULL = "452 4.3.1 No room to store it now, try again later"
 SHUTTING_DOWN = "421 4.3.2 Shutting down, try again later"
 TOO_MANY = "421 4.3.2 Too many connections, try again later"
 WAITED = "421 4.4.2 Waited too long, closing"
@@ -70,6 +79,8 @@ class LmtpSession(LMTP):
         self._leaving = False
         self._ended = False
         self._bogus = 0
+        self._received = 0
+        self.welcome = True
         self._due = math.inf
         for command in ("HELO", "EHLO", "AUTH", "STARTTLS", "EXPN"):
             del self._smtp_methods[command]
@@ -86,6 +97,7 @@ class LmtpSession(LMTP):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        self._received += len(data)
         if len(self._buffer) > HIGH_WATER:
             self._reading().pause_reading()
         self._news.set()
@@ -137,11 +149,11 @@ class LmtpSession(LMTP):
 
     async def _handle_client(self) -> None:
         try:
-            if self._server.crowded:
-                await self.push(TOO_MANY)
-            else:
+            if self.welcome:
                 await self.push(f"220 {self.hostname} LMTP bouncesink")
                 await self._converse()
+            else:
+                await self.push(TOO_MANY)
             await self._flush()
         except ConnectionError:
             log.debug("lmtp.connection_lost", peer=self._peer())
@@ -180,6 +192,8 @@ class LmtpSession(LMTP):
         if text[0] in "45":
             self._server.refused[text[:9]] += 1
         self._replies.append(f"{text}\r\n".encode())
+        if len(self._replies) > MAX_REPLIES:
+            await self._flush()
 
     async def _obey(self, line: bytes) -> None:
         self._reset_timeout()
@@ -291,9 +305,12 @@ class LmtpSession(LMTP):
     async def _receive(self) -> Content | None:
         """Read mail data to its end; None when that will not come."""
         content = Content(self._limits.max_message_size)
+        patience = self._limits.data_timeout
+        began, received = self.loop.time(), self._received
         try:
             while not content.take(self._buffer):
-                self._reset_timeout(self._limits.data_timeout)
+                owed = self.loop.time() - began - (self._received - received) / MIN_RATE
+                self._reset_timeout(max(0.001, patience - max(0.0, owed)))
                 if not await self._more():
                     log.info("lmtp.cut_short", peer=self._peer())
                     return None
@@ -317,7 +334,8 @@ class LmtpSession(LMTP):
         except Exception as error:
             foreseen = isinstance(error, LedgerError)
             log.warning("lmtp.deferred", reason=str(error), exc_info=not foreseen)
-            return [OUR_TROUBLE] * len(envelope.rcpt_tos)
+            reply = DISK_FULL if isinstance(error, LedgerFull) else OUR_TROUBLE
+            return [reply] * len(envelope.rcpt_tos)
         finally:
             self._reset_timeout()
         self._server.accepted += 1
@@ -362,6 +380,7 @@ class LmtpServer:
         self._listeners: list[Listener] = []
         self._servers: list[asyncio.Server] = []
         self._sessions: set[LmtpSession] = set()
+        self._welcome = 0
         self._deserted = asyncio.Event()
         self._stopping = False
 
@@ -384,12 +403,9 @@ class LmtpServer:
     def connections(self) -> int:
         return len(self._sessions)
 
-    @property
-    def crowded(self) -> bool:
-        return len(self._sessions) > self.limits.max_connections
-
     async def start(self) -> None:
         """Listen. Raises BouncesinkError if that cannot be."""
+        make_room(self.limits.max_connections)
         self._listeners = open_listeners(self.limits.listen, int(self.limits.socket_mode, 8))
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
@@ -425,11 +441,15 @@ class LmtpServer:
         log.info("lmtp.stopped", accepted=self.accepted)
 
     def join(self, session: LmtpSession) -> None:
+        """Take a session in; above the limit it is told that it is not welcome now."""
         self._sessions.add(session)
+        session.welcome = self._welcome < self.limits.max_connections
+        self._welcome += session.welcome
         if self._stopping:  # it had been accepted, but not yet begun
             session.leave()
 
     def part(self, session: LmtpSession) -> None:
         self._sessions.discard(session)
+        self._welcome -= session.welcome
         if not self._sessions:
             self._deserted.set()
