@@ -77,7 +77,8 @@ def _mine(
             chore.trouble("; ".join(shown))
             if mined.new:
                 on_arrivals()
-            log.info(
+            tell = log.info if mined.looked_at else log.debug
+            tell(
                 "mining.done",
                 mailbox=mailbox.address,
                 looked_at=mined.looked_at,

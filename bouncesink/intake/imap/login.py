@@ -79,10 +79,10 @@ class Login:
                     f"no access token for {self.user}: {_words(error)}. If it is revoked or the "
                     f"delegation is missing, {find_secret(self._file)} must be renewed"
                 ) from None
-            except (google.auth.exceptions.GoogleAuthError, requests.RequestException) as error:
+            except Exception as error:  # also KeyError and TypeError, for an answer that is none
                 raise MailboxError(
-                    f"no access token for {self.user}: the token server did not answer: "
-                    f"{_words(error)}"
+                    f"no access token for {self.user}: the token server gave no answer that makes "
+                    f"sense: {_words(error)}"
                 ) from None
         return str(credentials.token)
 

@@ -223,7 +223,8 @@ class Miner:
                 for uid in uids:
                     self._take(session, cursor, [uid], run)
         except Broken as error:
-            run.batch = max(1, len(uids) // 2)
+            # So steep that the one message that breaks it is found before patience ends.
+            run.batch = max(1, len(uids) // 10)
             if len(uids) == 1:
                 run.strikes[cursor.folder, uids[0]] += 1
                 if run.strikes[cursor.folder, uids[0]] >= _STRIKES:

@@ -170,13 +170,15 @@ def connect(imap: ImapConfig, login: Login) -> Session:
     host, port = _address(imap)
     name = f"{login.user} at {host}"
     secret = login.token() if login.by_token else login.password()
-    context = ssl.create_default_context()
+    context = None if imap.tls == "none" else ssl.create_default_context()
     with _connecting(f"{name}, port {port}"):
         client = imapclient.IMAPClient(
             host, port, ssl=imap.tls == "tls", ssl_context=context, timeout=TIMEOUT
         )
     try:
         with _connecting(name):
+            # A command goes out in pieces, each of which would wait for the last to arrive.
+            client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if imap.tls == "starttls":
                 client.starttls(context)
             client.normalise_times = False
