@@ -85,6 +85,15 @@ class Exim:
     def _listens(self) -> bool:
         return "listening for SMTP" in self.log()
 
+    def retry(self) -> None:
+        """Try all that waits, also what is frozen."""
+        subprocess.run(
+            ["chroot", self._root, "/usr/sbin/exim4", "-qff"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+
     def stop(self) -> None:
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)

@@ -3,8 +3,10 @@
 What brings bounces to the sink are the very files of deploy/postfix/.
 """
 
+import os
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import subprocess
@@ -45,6 +47,7 @@ default_destination_concurrency_failed_cohort_limit = 0
 
 MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
 postlog unix-dgram n - n - 1 postlogd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -79,7 +82,9 @@ class _NextHop:
 
 
 class Postfix:
-    def __init__(self, folder: Path, sink: str, next_hop: int | None, settings: str) -> None:
+    def __init__(
+        self, folder: Path, sink: str, next_hop: int | None, settings: str, main: str
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         # It would take no other name than an address for itself, and needs no handler but ours.
@@ -92,9 +97,7 @@ class Postfix:
             "port": self.port,
             "next_hop": next_hop or self._next_hop.port,
         }
-        route = recipe(
-            "postfix/main.cf", {"@example.com": f"@{SENDER_DOMAIN}", "inet:127.0.0.1:8024": sink}
-        )
+        route = recipe(main, {"example.com": SENDER_DOMAIN, "inet:127.0.0.1:8024": sink})
         transport = recipe("postfix/master.cf", {})
         (folder / "main.cf").write_text(MAIN.format_map(parts) + route + settings)
         (folder / "master.cf").write_text(MASTER.format_map(parts) + transport)
@@ -104,9 +107,9 @@ class Postfix:
         self._run("postfix", "start")
 
     def stop(self) -> None:
-        self._run("postfix", "abort")
-        # `abort` returns before the last daemon is gone, and they write into the folder.
+        # master(8) ends its daemons with it; `postfix abort` would look each second whether it has.
         master = self.folder / "queue/pid/master.pid"
+        os.kill(int(master.read_text()), signal.SIGTERM)
         wait_until(lambda: not _alive(master), 20, "postfix did not end")
         self._next_hop.stop()
 
@@ -136,6 +139,10 @@ class Postfix:
                     f"Message-ID: <question-{number}@{SENDER_DOMAIN}>\r\n"
                     "Date: Sun, 1 Nov 2026 10:00:00 +0000\r\n\r\nHow are you?\r\n",
                 )
+
+    def retry(self) -> None:
+        """Try all that waits."""
+        self._run("postqueue", "-f")
 
     def log(self) -> str:
         path = self.folder / "maillog"
@@ -176,16 +183,18 @@ def wait_until(condition: Callable[[], bool], seconds: float, otherwise: str) ->
 
 
 @contextmanager
-def postfix(sink: str, next_hop: int | None = None, settings: str = "") -> Iterator[Postfix]:
+def postfix(
+    sink: str, next_hop: int | None = None, settings: str = "", main: str = "postfix/main.cf"
+) -> Iterator[Postfix]:
     """`sink` is a next hop as transport(5) has it: `inet:HOST:PORT` or `unix:PATH`.
 
     What is not for the sink goes to the port `next_hop`; without one, nobody is known there.
-    `settings` are added to main.cf.
+    `settings` are added to main.cf, after the file of deploy/ that `main` names.
     """
     # Short, for the paths of its unix sockets; and its daemons, who are not root, must get in.
     folder = Path(tempfile.mkdtemp(prefix="pf-"))
     folder.chmod(0o755)
-    made = Postfix(folder, sink, next_hop, settings)
+    made = Postfix(folder, sink, next_hop, settings, main)
     try:
         made.start()
         yield made

@@ -1,0 +1,109 @@
+"""The recipes of deploy/: each way from a mail server to bouncesink that they offer."""
+
+import smtplib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from private_exim import exim
+from private_opensmtpd import opensmtpd
+from private_postfix import free_port, postfix, wait_until
+from refusing import refusing
+from serving import Serving, serving
+
+pytestmark = pytest.mark.e2e
+
+ALIASES = {"somebody": "good@reject.test"}
+TOKEN = "t" * 32
+BOUNCE = (
+    b"From: MAILER-DAEMON@mx.example.net\r\n"
+    b"To: bounces@example.test\r\n"
+    b"Subject: Undelivered\r\n"
+    b"Message-ID: <1@mx.example.net>\r\n"
+    b"Date: Sun, 01 Mar 2026 10:00:00 +0000\r\n"
+    b"\r\n"
+    b"Gr\xc3\xbc\xc3\x9fe.\r\n"
+    b".one dot\r\n"
+    b".\r\n"
+    b"lead@example.org: 550 5.1.1 User unknown\r\n" + 900 * b"x" + b"\r\n"
+)
+_, _, BODY = BOUNCE.partition(b"\r\n\r\n")
+
+
+class Sink:
+    """A `bouncesink serve` on a port and on a socket inside of `root`; its config can be mended."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.inet = f"127.0.0.1:{free_port()}"
+        self.inside = "/run/bouncesink/lmtp.sock"
+        self.socket = root / self.inside.lstrip("/")
+        self._config = folder / "bouncesink.toml"
+
+    def serving(self, *recipients: str) -> AbstractContextManager[Serving]:
+        self._config.write_text(
+            f'[ledger]\npath = "ledger.db"\n'
+            f'[lmtp]\nlisten = ["{self.inet}", "unix:{self.socket}"]\n'
+            f'recipients = {list(recipients)}\nsocket_mode = "0666"\n[log]\nformat = "json"\n'
+        )
+        return serving(self._config)
+
+
+@pytest.fixture
+def sink(tmp_path: Path, root: Path) -> Sink:
+    return Sink(tmp_path, root)
+
+
+WAYS: dict[str, Callable[[Sink, Path, int], Any]] = {
+    "postfix-inet": lambda sink, _, hop: postfix(f"inet:{sink.inet}", hop),
+    "postfix-unix": lambda sink, _, hop: postfix(f"unix:{sink.socket}", hop),
+    "postfix-domain": lambda sink, _, hop: postfix(
+        f"inet:{sink.inet}", hop, main="postfix/main-domain.cf"
+    ),
+    "exim-tcp": lambda sink, root, hop: exim(root, f"inet:{sink.inet}", hop, ALIASES),
+    "exim-socket": lambda sink, root, hop: exim(root, f"unix:{sink.inside}", hop, ALIASES),
+    "opensmtpd-tcp": lambda sink, root, hop: opensmtpd(root, sink.inet, hop, ALIASES),
+    "opensmtpd-socket": lambda sink, root, hop: opensmtpd(root, sink.inside, hop, ALIASES),
+}
+
+
+def address(way: str) -> str:
+    """Where bounces come home, with the token that signs it."""
+    domain = "bounces.example.test" if way == "postfix-domain" else "example.test"
+    return f"bounces+{TOKEN}@{domain}"
+
+
+def come_from_outside(port: int, to: str) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as smtp:
+        smtp.ehlo("mx.example.net")
+        assert smtp.has_extn("8bitmime")
+        smtp.sendmail("<>", [to], BOUNCE, ["BODY=8BITMIME"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_bounce_arrives_as_it_was_sent_and_no_mistake_loses_it(
+    way: str, sink: Sink, root: Path
+) -> None:
+    to = address(way)
+    with refusing() as hop, WAYS[way](sink, root, hop.port) as mta:
+        with sink.serving("somebody-else@example.test"):
+            come_from_outside(mta.port, to)
+            if way.startswith("postfix"):
+                # By the recipe bounces@ exists, and by it nobody else does.
+                with pytest.raises(smtplib.SMTPRecipientsRefused, match="User unknown"):
+                    come_from_outside(mta.port, to.replace("+", "-of-another"))
+            wait_until(lambda: "550 5.1.1" in mta.log(), 20, "it was not refused")
+        with sink.serving(to.replace(f"+{TOKEN}", "")) as service:
+            mta.retry()
+            wait_until(lambda: bool(arrivals(service)), 20, "it is lost")
+            wait_until(lambda: not mta.left(), 20, "it stays in the queue")
+    ((sender, recipient, raw),) = arrivals(service)
+    assert (sender, recipient) == ("", to)
+    assert raw.endswith(BODY)
+
+
+def arrivals(service: Serving) -> list[tuple[object, ...]]:
+    return service.ask(
+        "SELECT envelope_from, envelope_to, raw FROM arrivals JOIN arrival_bytes USING (number)"
+    )
