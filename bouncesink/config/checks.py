@@ -96,6 +96,8 @@ def _check_listen(config: Config, reader: Reader) -> None:
         for listen in listens:
             if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]]+):\d{1,5}", listen):
                 raise reader.error((part, key), f"{listen!r} is neither HOST:PORT nor unix:/PATH")
+    if not re.fullmatch(r"[A-Za-z0-9-]{0,100}", config.web.proxy_user):
+        raise reader.error(("web", "proxy_user"), 'a field is wanted, as in "X-Remote-User"')
     for listen in config.web.listen:
         if why := refusal(listen, config.web):
             raise reader.error(("web", "listen"), why)

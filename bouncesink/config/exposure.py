@@ -5,16 +5,20 @@ import ipaddress
 from bouncesink.config.sections import WebConfig
 
 
-def refusal(listen: str, web: WebConfig) -> str | None:  # noqa: ARG001 - access control will be in it
+def refusal(listen: str, web: WebConfig) -> str | None:
     """Say why the web server may not listen at `listen` (HOST:PORT or unix:PATH); None if it may.
 
     Also asked of each socket that is really there, as of one that systemd passed.
     """
     if is_local(listen):
         return None
+    missing = [name for name in ("users", "tokens") if getattr(web, name) is None]
+    if not missing:
+        return None
     return (
-        f"{listen} is open to other machines, and nothing is set that says who may come in; listen "
-        "on 127.0.0.1 or on unix:/PATH, and put a web server with a login in front"
+        f"{listen} is open to other machines, and nothing says who may come in: set "
+        f"{' and '.join(f'web.{name}' for name in missing)}; or listen on 127.0.0.1 or on "
+        "unix:/PATH, and put a web server with a login in front"
     )
 
 

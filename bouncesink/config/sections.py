@@ -249,11 +249,18 @@ class WebConfig:
     `hosts` are the names under which it is asked for, besides localhost and addresses. `timeout` is
     for a request to come in whole, and again for its answer. `tokens` is a file of who may ask the
     gate, see `bouncesink token`; without it, whoever reaches us may.
+
+    `users` is a file of who may see the page, see `bouncesink user`. Or a web server in front, on
+    this machine, has seen to it, and names the person in the field `proxy_user` of each request: of
+    those `proxy_actors` may act.
     """
 
     listen: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     tokens: Path | None = None
+    users: Path | None = None
+    proxy_user: str = ""
+    proxy_actors: tuple[str, ...] = ()
     max_body_size: int = 10_000_000
     max_connections: int = 200
     timeout: float = 30.0

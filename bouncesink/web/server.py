@@ -6,22 +6,30 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from bouncesink.config import Config
 from bouncesink.config.exposure import refusal
 from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import Listener, open_listeners
-from bouncesink.web import gate, health, metrics, webhooks
+from bouncesink.web import gate, health, metrics, pages, webhooks
 from bouncesink.web.connections import Connections
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import preparing, protecting, watching
 
 Routes = Callable[[AppContext], list[web.RouteDef]]
 
-ROUTES: tuple[Routes, ...] = (health.routes, metrics.routes, gate.routes, webhooks.routes)
+ROUTES: tuple[Routes, ...] = (
+    health.routes,
+    metrics.routes,
+    gate.routes,
+    webhooks.routes,
+    pages.routes,
+)
 
 BACKLOG = 128
 
@@ -56,6 +64,10 @@ class WebServer:
         self._started: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._connections = Connections(
+            context.config.web.max_connections, context.config.web.timeout
+        )
+        self._runner: web.AppRunner | None = None
         # A daemon: a request that does not end must not hold up the exit.
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
@@ -70,10 +82,11 @@ class WebServer:
         self._listeners = open_listeners(
             config.web.listen, int(config.lmtp.socket_mode, 8), environ, web=True
         )
-        for listener in self._listeners:
-            if why := refusal(listener.name, config.web):
-                self._close_listeners()
-                raise ConfigError(f"web: {why}")
+        try:
+            self._refuse_strangers(config)
+        except ConfigError:
+            self._close_listeners()
+            raise
         self._thread.start()
         self._started.result()
 
@@ -85,6 +98,21 @@ class WebServer:
         self._thread.join(patience)
         if self._thread.is_alive():
             log.warning("web.cut")
+
+    def adopt(self, config: Config) -> None:
+        """Answer by this config from now on, on the same sockets; what is in flight, by the last.
+
+        Raises ConfigError for what cannot be used: then all stays as it is.
+        """
+        assert self._loop is not None
+        self._refuse_strangers(config)
+        answering = self._answer_by(replace(self._context, config=config))
+        asyncio.run_coroutine_threadsafe(answering, self._loop).result()
+
+    def _refuse_strangers(self, config: Config) -> None:
+        for listener in self._listeners:
+            if why := refusal(listener.name, config.web):
+                raise ConfigError(f"web: {why}")
 
     # What follows runs in the thread.
 
@@ -99,24 +127,10 @@ class WebServer:
                 self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        context, config = self._context, self._context.config.web
         loop = self._loop = asyncio.get_running_loop()
-        patience = context.config.lmtp.shutdown_timeout / 2
-        connections = Connections(config.max_connections, config.timeout)
-        runner = web.AppRunner(
-            _application(context, self._routes, connections),
-            access_log=None,
-            logger=_aiohttps_logger(),
-            auto_decompress=False,
-            keepalive_timeout=config.timeout / 2,
-            lingering_time=min(config.timeout, 10.0),
-            shutdown_timeout=patience,
-        )
-        await runner.setup()
-        assert runner.server is not None
-        connections.make = runner.server
+        await self._answer_by(self._context)
         servers = [
-            await loop.create_server(connections, sock=listener.socket, backlog=BACKLOG)
+            await loop.create_server(self._connections, sock=listener.socket, backlog=BACKLOG)
             for listener in self._listeners
         ]
         for listener in self._listeners:
@@ -126,9 +140,31 @@ class WebServer:
         for server in servers:
             server.close()
         self._close_listeners()
-        await runner.cleanup()
-        await context.ledgers.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._context.ledgers.close()
         log.info("web.stopped")
+
+    async def _answer_by(self, context: AppContext) -> None:
+        """Have the connections from now on answered in this context, and let the others end."""
+        config = context.config.web
+        runner = web.AppRunner(
+            _application(context, self._routes, self._connections),
+            access_log=None,
+            logger=_aiohttps_logger(),
+            auto_decompress=False,
+            keepalive_timeout=config.timeout / 2,
+            lingering_time=min(config.timeout, 10.0),
+            shutdown_timeout=context.config.lmtp.shutdown_timeout / 2,
+        )
+        await runner.setup()
+        assert runner.server is not None
+        self._connections.make = runner.server
+        self._connections.most = config.max_connections
+        self._connections.timeout = config.timeout
+        before, self._runner, self._context = self._runner, runner, context
+        if before is not None:
+            await before.cleanup()
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:
