@@ -12,9 +12,12 @@ from test_service import CONFIG, serving
 
 # What systemd does between fork(2) and execve(2): the sockets from 3 on, and whom they are for.
 LAUNCHER = """
-import os, sys
+import fcntl, os, sys
 names, *command = sys.argv[1:]
-given = [os.dup(int(each)) for each in command.pop(0).split(",")]
+out_of_the_way = 100
+given = [
+    fcntl.fcntl(int(each), fcntl.F_DUPFD, out_of_the_way) for each in command.pop(0).split(",")
+]
 for number, descriptor in enumerate(given, 3):
     os.dup2(descriptor, number)
 os.environ.update(

@@ -23,7 +23,8 @@ def claim(ledger: Path) -> Iterator[None]:
         file = path.open("a+", encoding="ascii", errors="replace")
     except OSError as error:
         raise LedgerError(
-            f"{path}: cannot be opened: {error.strerror}; check who owns it and its folder"
+            f"{path}: cannot be opened: {error.strerror}; check that its folder is there, and who "
+            "owns them"
         ) from None
     with file:
         try:

@@ -59,6 +59,10 @@ class PolicyServer:
             self._servers.append(server)
             log.info("policy.listening", on=listener.name)
 
+    def adopt(self, config: Config) -> None:
+        """Answer by this config from now on; where it listens stays."""
+        self._config = config
+
     async def stop(self) -> None:
         for server in self._servers:
             server.close()

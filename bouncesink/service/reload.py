@@ -5,9 +5,9 @@ as they are until the next start.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import structlog
 
@@ -16,7 +16,6 @@ from bouncesink.classify import load_rules
 from bouncesink.config import Config
 from bouncesink.engine import Engine, utcnow
 from bouncesink.errors import BouncesinkError, LedgerError
-from bouncesink.intake.lmtp import LmtpServer
 from bouncesink.ledger import ArrivalState, open_ledger
 from bouncesink.service.chore import Chore
 from bouncesink.service.chores import chores as make_chores
@@ -26,8 +25,8 @@ from bouncesink.service.observers import Observers
 PATIENCE = 60.0
 """Seconds that a reload waits for chores to end what they were at; then they end it meanwhile."""
 
-FIXED = {"ledger": ("path",), "lmtp": ("listen", "socket_mode"), "web": ()}
-"""Keys that only a start reads, by their section; without any, those of the whole section."""
+FIXED = ("ledger.path", "lmtp.listen", "lmtp.socket_mode", "web.listen", "gate.postfix")
+"""What only a start reads."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,28 +51,34 @@ def prepare(config: Config, observers: Observers) -> dict[str, Chore]:
 
 
 class Reloader:
-    """Holds the config in use. `reread` gives that of the file, or raises BouncesinkError."""
+    """Holds the config in use. `reread` gives that of the file, or raises BouncesinkError.
+
+    `prepare` makes the chores of a config. Those of `adopt` make it that of other parts; only the
+    first of them may refuse it.
+    """
 
     def __init__(
         self,
         config: Config,
         reread: Callable[[], Config],
-        server: LmtpServer,
+        prepare: Callable[[Config], dict[str, Chore]],
+        adopt: Sequence[Callable[[Config], None]],
         crew: Crew,
-        observers: Observers,
     ) -> None:
         self.config = config
         self._reread = reread
-        self._server = server
+        self._prepare = prepare
+        self._adopt = adopt
         self._crew = crew
-        self._observers = observers
 
     async def reload(self) -> None:
         """Read the config again and use it, or say why not. Raises nothing."""
         try:
             found = await asyncio.to_thread(self._reread)
             config, left = _with_fixed(found, self.config)
-            chores = await asyncio.to_thread(prepare, config, self._observers)
+            chores = await asyncio.to_thread(self._prepare, config)
+            for adopt in self._adopt:
+                await asyncio.to_thread(adopt, config)
         except Exception as error:
             await asyncio.to_thread(self._tell, f"the old config stays in use: {error}")
             log.error(  # noqa: TRY400 - with a traceback only where it tells something
@@ -86,7 +91,6 @@ class Reloader:
         logs.configure(config.log)
         if left:
             log.warning("config.needs_restart", keys=left)
-        self._server.adopt(config)
         self._crew.start(chores, config)
         behind = await self._crew.changed(PATIENCE)
         log.info("config.reloaded", still_ending=sorted(behind))
@@ -100,13 +104,11 @@ class Reloader:
 def _with_fixed(new: Config, old: Config) -> tuple[Config, list[str]]:
     """Give the new config with what stays as it is, and the names of the keys where that tells."""
     left = []
-    for section, names in FIXED.items():
+    for name in FIXED:
+        section, _, key = name.partition(".")
         before, after = getattr(old, section), getattr(new, section)
-        kept = {
-            name: getattr(before, name)
-            for name in names or (each.name for each in fields(before))
-            if getattr(before, name) != getattr(after, name)
-        }
-        left += [f"{section}.{name}" for name in kept]
-        new = replace(new, **{section: replace(after, **kept)})
+        if getattr(before, key) != getattr(after, key):
+            left.append(name)
+            kept = replace(after, **{key: getattr(before, key)})
+            new = replace(new, **{section: kept})
     return new, left

@@ -40,8 +40,7 @@ def make_web(
     Raises ConfigError when what it needs is not installed.
     """
     if not is_wanted(config):
-        if config.providers:
-            raise ConfigError("[[providers]] tell it over HTTP: [web] listen is wanted, too")
+        _refuse_providers(config)
         return None
     from bouncesink.web import require
 
@@ -64,3 +63,19 @@ def make_web(
             webhook=metrics.observers.webhook if metrics else lambda *_: None,
         )
     )
+
+
+def adopt(web: "WebServer | None", config: Config) -> None:
+    """Have the web server, if there is one, answer by this config from now on.
+
+    Raises ConfigError for what it cannot use; then it goes on as before.
+    """
+    if web is None:
+        _refuse_providers(config)
+    else:
+        web.adopt(config)
+
+
+def _refuse_providers(config: Config) -> None:
+    if config.providers:
+        raise ConfigError("[[providers]] tell it over HTTP: [web] listen is wanted, too")

@@ -16,7 +16,7 @@ from bouncesink.config import Config
 from bouncesink.config.exposure import refusal
 from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import Listener, open_listeners
-from bouncesink.web import gate, health, metrics, pages, webhooks
+from bouncesink.web import gate, health, metrics, webhooks
 from bouncesink.web.connections import Connections
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import preparing, protecting, watching
@@ -28,7 +28,6 @@ ROUTES: tuple[Routes, ...] = (
     metrics.routes,
     gate.routes,
     webhooks.routes,
-    pages.routes,
 )
 
 BACKLOG = 128
