@@ -1,6 +1,7 @@
 """`bouncesink status`: how it stands, and what wants a person."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from bouncesink.cli.options import config_options, json_option, print_json, read
 from bouncesink.cli.show import plural, safe, when
 from bouncesink.config import Config
 from bouncesink.ledger import ArrivalState, Settlement, Totals
+from bouncesink.ledger.storage import measure
 from bouncesink.model import Action, ActionKind, ActionState
 from bouncesink.shape import time_as_json
 
@@ -23,22 +25,44 @@ _MOST_ERRORS = 5
 @config_options
 @json_option
 def command(config: Config, *, as_json: bool) -> None:
-    """Say how much the ledger holds, and what waits for a person."""
+    """Say what is wrong and what to do about it, how much the ledger holds, and what waits."""
+    from bouncesink.cli.problems import Facts, problems
+
     with read_ledger(config) as ledger:
         totals = ledger.totals()
         confirmations = ledger.confirmations(_CONFIRMATIONS)
-        errors = _errors(ledger.troubled_actions(_LATEST))
-        troubles = ledger.troubles()
+        troubled = ledger.troubled_actions(_LATEST)
+        facts = Facts(
+            now=datetime.now(UTC),
+            totals=totals,
+            troubles=ledger.troubles(),
+            failed=[each for each in troubled if each.state is ActionState.FAILED],
+            alerts=ledger.standing_alerts(),
+            beats=ledger.beats(),
+            storage=measure(config.ledger.path),
+        )
+    found = problems(facts, config)
+    errors = _errors(troubled)
     if as_json:
-        shape = _as_json(config, totals, confirmations)
-        told = [
-            {"part": each.part, "since": time_as_json(each.since), "text": each.text}
-            for each in troubles
-        ]
-        print_json(shape | {"troubles": told, "errors": errors})
+        print_json(
+            _as_json(config, totals, confirmations)
+            | {
+                "troubles": [
+                    {"part": each.part, "since": time_as_json(each.since), "text": each.text}
+                    for each in facts.troubles
+                ],
+                "errors": errors,
+                "problems": [
+                    {"what": each.what, "since": time_as_json(each.since), "do": each.do}
+                    for each in found
+                ],
+            }
+        )
         return
-    for each in troubles:
-        click.echo(f"TROUBLE with {each.part} since {when(each.since)}: {safe(each.text, 500)}")
+    for each in found:
+        since = f" since {when(each.since)}" if each.since else ""
+        click.echo(f"TROUBLE{since}: {safe(each.what, 500)}")
+        click.echo(f"  {safe(each.do)}")
     for line in _lines(config, totals, confirmations):
         click.echo(line)
     if errors:

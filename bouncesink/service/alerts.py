@@ -82,7 +82,7 @@ def _begun(seen: Snapshot, config: AlertsConfig) -> Iterator[Action]:
             DEAD_LETTERS,
             "actions have failed for good",
             f"These will not be tried again: {listed}.\n\n`bouncesink queue list --state failed` "
-            "shows why; `bouncesink queue retry` has them done again.",
+            "says why; `bouncesink queue retry --kind KIND --all` has them done again.",
             seen.now,
         )
     if seen.reviews > config.review_above:

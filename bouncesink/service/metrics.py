@@ -24,11 +24,11 @@ from bouncesink import __version__
 from bouncesink.address import domain_of
 from bouncesink.engine import Outcome, utcnow
 from bouncesink.ledger import ArrivalState, Ledger
+from bouncesink.ledger.storage import measure
 from bouncesink.model import OPEN, ActionKind, ActionState
 from bouncesink.provider import provider_of
 from bouncesink.service.health import Health
 from bouncesink.service.observers import Observers
-from bouncesink.service.storage import measure
 
 MOST_NAMES = 100
 """Different values of a label whose names are spread over many modules; what is more is `other`."""
