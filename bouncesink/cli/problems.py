@@ -96,8 +96,8 @@ def _service(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             "the service does not run, or does not come round",
             seen,
-            "Start it: `systemctl start bouncesink`, or `bouncesink serve`; if it runs, its log says "
-            "what it waits for.",
+            "Start it: `systemctl start bouncesink`, or `bouncesink serve`; if it runs, its log "
+            "says what it waits for.",
         )
     oldest = facts.totals.oldest_pending_at
     if oldest is not None and facts.now - oldest > LATE:
