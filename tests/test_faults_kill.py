@@ -35,12 +35,12 @@ MAILS = (
 )
 CONFIG = """\
 [ledger]
-path = "x.db"
+path = "{store}/x.db"
 [lmtp]
 listen = "unix:{folder}/lmtp.sock"
 recipients = ["bounces@example.com"]
 [sheet]
-path = "leads.csv"
+path = "{store}/leads.csv"
 flush_every = 0.1
 [smartlead]
 key_file = "key"
@@ -69,16 +69,28 @@ class Receiver(Service):
 
 
 class House:
-    """A folder with leads, and the services that the queues call."""
+    """A folder with leads, and the services that the queues call.
 
-    def __init__(self, folder: Path, smartlead: SmartLeadServer, receiver: Receiver) -> None:
+    `store` is the folder of the ledger and of the sheet.
+    """
+
+    def __init__(
+        self, folder: Path, store: Path, smartlead: SmartLeadServer, receiver: Receiver
+    ) -> None:
         folder.mkdir()
+        store.mkdir(exist_ok=True)
         self.folder = folder
+        self.store = store
         self.smartlead = smartlead
         self.receiver = receiver
-        parts = {"folder": folder, "smartlead": smartlead.api, "receiver": receiver.url}
+        parts = {
+            "folder": folder,
+            "store": store,
+            "smartlead": smartlead.api,
+            "receiver": receiver.url,
+        }
         (folder / "c.toml").write_text(CONFIG.format_map(parts))
-        (folder / "leads.csv").write_text(LEADS)
+        (store / "leads.csv").write_text(LEADS)
         (folder / "key").write_text(KEY)
         (folder / "secret").write_text("whsec_" + base64.b64encode(bytes(24)).decode())
         for number, mail in enumerate(MAILS, 1):
@@ -89,7 +101,7 @@ class House:
 
     def outcome(self) -> "Outcome":
         """Say what came of it all, after looking whether the ledger agrees with itself."""
-        with closing(open_ledger(self.folder / "x.db", read_only=True)) as ledger:
+        with closing(open_ledger(self.store / "x.db", read_only=True)) as ledger:
             assert ledger._db.all("PRAGMA integrity_check") == [("ok",)]  # type: ignore[attr-defined]
             assert ledger._db.all("PRAGMA foreign_key_check") == []  # type: ignore[attr-defined]
             assert ledger.unfolded() == []
@@ -105,7 +117,7 @@ class House:
                 events=sorted(event.id for event in ledger.all_events()),
                 bounces={contact.address: contact.bounce_count for contact in contacts},
                 actions=sorted((name(each), each.state) for each in ledger.list_actions()),
-                sheet=(self.folder / "leads.csv").read_text(),
+                sheet=(self.store / "leads.csv").read_text(),
                 left_in_campaigns=self.smartlead.campaigns["lead@example.org"],
                 removals=self.removals(),
                 told=len({call.headers["webhook-id"] for call in self.receiver.calls}),
@@ -165,8 +177,9 @@ class Builder:
         self._receiver = told
         self.warm = warm
 
-    def house(self, name: object) -> House:
-        return House(self._folder / str(name), self._smartlead, self._receiver)
+    def house(self, name: object, store: Path | None = None) -> House:
+        folder = self._folder / str(name)
+        return House(folder, store or folder, self._smartlead, self._receiver)
 
 
 @contextmanager

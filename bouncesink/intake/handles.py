@@ -6,8 +6,8 @@ import structlog
 
 log = structlog.get_logger()
 
-SPARE = 200
-"""For the ledger, the sheet, the queues, and peers that are just being sent away."""
+SPARE = 1300
+"""For the ledger, the sheet, the queues, and several backlogs of peers that are to be sent away."""
 
 
 def make_room(connections: int) -> None:

@@ -48,7 +48,9 @@ MIN_RATE = 500
 """Octets of mail data a second, in the long run, as Postfix's smtpd_min_data_rate. Else who sends
 one a minute keeps his connection for ever."""
 
-BACKLOG = 512
+BACKLOG = 128
+"""Connections that the kernel keeps for us, and also how many are taken up in a turn of the loop:
+so that those who are one too many are gone before there are no handles left."""
 
 OUR_TROUBLE = "451 4.3.0 Cannot store it now, try again later"
 DISK_FULL = "452 4.3.1 No room to store it now, try again later"

@@ -99,9 +99,9 @@ class Service:
             return False
 
     def _is_done(self) -> bool:
-        with closing(open_ledger(self._house.folder / "x.db", read_only=True)) as ledger:
+        with closing(open_ledger(self._house.store / "x.db", read_only=True)) as ledger:
             done = len(ledger.list_actions(state=ActionState.DONE))
-        sheet = (self._house.folder / "leads.csv").read_text()
+        sheet = (self._house.store / "leads.csv").read_text()
         return done == 3 and ",HARD,1," in sheet and ",SOFT,1," in sheet
 
 
