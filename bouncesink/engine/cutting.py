@@ -22,6 +22,8 @@ _BOUNDARY = re.compile(r";\s*boundary\s*=\s*(?:\"([^\"\n]+)\"|([^\s;\"]+))", re.
 _ENCODING = re.compile(
     r"^content-transfer-encoding[ \t]*:[ \t]*([\w-]+).*\n?", re.IGNORECASE | re.MULTILINE
 )
+_QUOTED = re.compile(r"\n\n((?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*){3,})\n")
+"""A header section inside a text: of a returned message that the reader made nothing of."""
 _MAX_DEPTH = 20
 _MAX_PARTS = 1000
 
@@ -109,13 +111,18 @@ def _text(head: str, body: str, returned: str) -> str:
 def _end_of(returned: str, text: str) -> int | None:
     """Find where the returned header section ends; also where each line is quoted or indented."""
     if not returned:
-        return None
+        return next((f.end(1) for f in _QUOTED.finditer(text) if _is_a_message(f[1])), None)
     if (at := text.find(returned)) >= 0:
         return at + len(returned)
     lines = [line.strip() for line in returned.split("\n")]
     at = text.find(lines[0])
     end = text.find(lines[-1], at) if at >= 0 else -1
     return end + len(lines[-1]) if end >= 0 else None
+
+
+def _is_a_message(block: str) -> bool:
+    names = {line.partition(":")[0].lower() for line in block.split("\n")}
+    return {"from", "date"} <= names or {"from", "message-id"} <= names
 
 
 def _split(text: str) -> tuple[str, str]:
