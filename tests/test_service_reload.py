@@ -1,5 +1,6 @@
 """SIGHUP: another config while mail is on its way."""
 
+import http.client
 import smtplib
 import socket
 from contextlib import closing
@@ -126,4 +127,29 @@ def test_chores_that_are_wanted_no_more_leave_no_trouble_behind(tmp_path: Path) 
         service.reload(CONFIG.replace("flush_every = 0.2", "flush_every = 0"))
         service.wait_for("config.reloaded", still_ending=[])
         assert troubles(tmp_path) == {}
+        assert service.stop() == 0
+
+
+def test_what_answers_over_http_is_changed_behind_its_socket(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("")
+    (tmp_path / "wrong").write_text("a token without a hash")
+    web = CONFIG + '[web]\nlisten = "127.0.0.1:0"\n'
+    with serving(tmp_path, web) as service:
+        host = service.wait_for("web.listening")["on"]
+
+        def asked() -> int:
+            with closing(http.client.HTTPConnection(host, timeout=20)) as client:
+                client.request("GET", "/v1/addresses/lead@example.org")
+                return client.getresponse().status
+
+        assert asked() == 200
+        service.reload(web + 'tokens = "tokens"\n')
+        service.wait_for("config.reloaded")
+        assert asked() == 401
+        service.reload(web + 'tokens = "wrong"\n')
+        assert "NAME:sha256:HEX" in service.wait_for("config.refused")["error"]
+        assert asked() == 401
+        service.reload(web)
+        service.wait_for("config.reloaded")
+        assert asked() == 200
         assert service.stop() == 0

@@ -37,7 +37,13 @@ def test_each_passed_socket_goes_where_its_name_says(tmp_path: Path) -> None:
         unix.bind(path)
         unix.listen()
         passed = [each.fileno() for each in (web, lmtp, unix)]
-        launcher = [sys.executable, "-c", LAUNCHER, "web:lmtp:lmtp-unix", ",".join(map(str, passed))]
+        launcher = [
+            sys.executable,
+            "-c",
+            LAUNCHER,
+            "web:lmtp:lmtp-unix",
+            ",".join(map(str, passed)),
+        ]
         service = open_until.enter_context(
             serving(tmp_path, config, launcher=launcher, pass_fds=passed)
         )
