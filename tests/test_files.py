@@ -1,24 +1,31 @@
 """Mail from files: what is taken, and what is said of the rest."""
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
 
 from bouncesink.errors import InputError
-from bouncesink.intake.files import Found, find, total_size
+from bouncesink.intake.archive import Wanted
+from bouncesink.intake.files import find, total_size
+from bouncesink.intake.found import Found, PassedOver
 
 MAIL = b"From: a@example.com\r\nSubject: x\r\n\r\nbody\r\n"
 
 
-def found(*paths: Path | str, max_size: int = 1000) -> list[Found]:
-    return list(find(map(str, paths), max_size))
+def found(*paths: Path | str, max_size: int = 1000, everything: bool = True) -> list[Found]:
+    return list(find(map(str, paths), Wanted(max_size, everything)))
+
+
+def mails(*paths: Path | str) -> dict[str, bytes]:
+    return {Path(each.file).name: each.raw for each in found(*paths)}
 
 
 def test_a_mail(tmp_path: Path) -> None:
     file = tmp_path / "a.eml"
     file.write_bytes(MAIL)
-    assert found(file) == [Found(str(file), MAIL)]
+    assert found(file) == [Found(str(file), MAIL, read=len(MAIL))]
 
 
 def test_a_folder_with_folders_in_order(tmp_path: Path) -> None:
@@ -35,28 +42,42 @@ def test_a_glob_that_the_shell_left(tmp_path: Path) -> None:
     assert [Path(each.file).name for each in found(tmp_path / "*.eml")] == ["a.eml"]
 
 
-def test_an_mbox_is_many_mails(tmp_path: Path) -> None:
-    file = tmp_path / "all.mbox"
-    file.write_bytes(
-        b"From x Mon Jan  1 00:00:00 2024\n" + b"Subject: 1\n\nFrom here on\n>From quoted\n\n"
-        b"From y Mon Jan  1 00:00:00 2024\n" + b"Subject: 2\n\n" + b"x" * 2000 + b"\n\n"
-        b"From z Mon Jan  1 00:00:00 2024\n" + b"Subject: 3\n\nend\n"
-    )
-    first, second, third = found(file)
-    assert first == Found(f"{file}:1", b"Subject: 1\n\nFrom here on\nFrom quoted\n\n")
-    assert "size limit" in second.problem
-    assert third.raw == b"Subject: 3\n\nend\n"
-
-
 def test_one_mail_with_a_from_line_keeps_its_name(tmp_path: Path) -> None:
     file = tmp_path / "a.eml"
     file.write_bytes(b"From x Mon Jan  1 00:00:00 2024\n" + MAIL)
-    assert found(file) == [Found(str(file), MAIL)]
+    assert mails(file) == {"a.eml": MAIL}
+    assert len(found(file, everything=False)) == 1  # it was named, so it is meant
+
+
+def test_a_maildir_is_read_in_each_of_its_folders(tmp_path: Path) -> None:
+    wanted = ["box/new/1", "box/cur/2:2,S", "box/.Sent/cur/3:2,S", "box/.Sent.Old/new/4"]
+    for name in [*wanted, "box/tmp/5", "box/.Sent/tmp/6", "box/dovecot-uidlist", "box/.Sent/list"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(MAIL)
+    for folder in ("box", "box/.Sent", "box/.Sent.Old"):
+        for part in ("cur", "new"):
+            (tmp_path / folder / part).mkdir(exist_ok=True)
+    expected = {Path(name).name for name in wanted}
+    assert mails(tmp_path / "box").keys() == expected
+    assert mails(tmp_path).keys() == expected
+    assert mails(tmp_path / "box" / "cur").keys() == {"2:2,S"}
+
+
+def test_of_a_maildir_only_what_a_machine_may_have_written(tmp_path: Path) -> None:
+    for folder in ("new", "cur", "tmp"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "cur" / "1:2,S").write_bytes(MAIL)
+    (tmp_path / "cur" / "2:2,S").write_bytes(b"Return-Path: <>\r\n" + MAIL)
+    (tmp_path / "cur" / "list").write_bytes(b"3 V1 N2\n")
+    kept = found(tmp_path, everything=False)
+    assert [each.passed_over for each in kept] == [PassedOver.ORDINARY, None, PassedOver.NO_MAIL]
+    assert [bool(each.raw) for each in kept] == [False, True, False]
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(MAIL)))
     assert found("-") == [Found("-", MAIL)]
+    assert sys.stdin.buffer.read() == b""  # and it is still open
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def _replay(
             tally.begin(batch.arrivals, batch.files, new)
             engine.drain(pool, tally.observe)
             tally.end()
-    engine.drain(pool)  # what a replay that was killed had taken and not read
+    tally.left = engine.drain(pool).arrivals  # by a replay that was killed, for one
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ class Tally:
     known: int = 0
     same: int = 0
     elsewhere: int = 0
+    left: int = 0
     unchecked: int = 0
     problems: int = 0
     _files: dict[str, str] = field(default_factory=dict)
@@ -105,6 +106,8 @@ class Tally:
             )
         if self.known:
             yield f"{plural(self.known, 'mail')} already in the ledger: nothing to do."
+        if self.left:
+            yield f"{plural(self.left, 'mail')} read that had been taken in before, and not read."
         if self.same:
             yield f"{plural(self.same, 'mail')} told what another had told: counted once."
         if ordinary := self.passed_over[PassedOver.ORDINARY]:

@@ -74,7 +74,7 @@ class _Window:
     def fill(self, size: int) -> bool:
         """Hold so many octets, or all that are left; whether there are so many."""
         while len(self.held) < size:
-            if not (chunk := self._stream.read(_CHUNK)):
+            if not (chunk := self._stream.read1(_CHUNK)):
                 return False
             self.held += chunk
         return True

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import BinaryIO, Self, cast
+from typing import Self, cast
 
 from bouncesink.errors import InputError
 
@@ -101,23 +101,36 @@ class _Budget:
 
 
 class _Content(io.RawIOBase):
-    """A stream whose octets are counted, and which fails in one way."""
+    """A stream whose octets are counted, and which fails in one way, after all that was good."""
 
-    def __init__(self, inner: BinaryIO, budget: _Budget) -> None:
+    def __init__(self, inner: io.BufferedIOBase, budget: _Budget) -> None:
         self._inner = inner
         self._budget = budget
+        self._failed: Unreadable | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the kind we get
+        filled = 0
+        while filled < len(buffer) and (data := self._next(len(buffer) - filled)):
+            buffer[filled : filled + len(data)] = data
+            filled += len(data)
+        if self._failed and not filled:
+            raise self._failed
+        self._budget.spend(filled)
+        return filled
+
+    def _next(self, size: int) -> bytes:
+        if self._failed:
+            return b""
         try:
-            data = self._inner.read(len(buffer))
+            return self._inner.read1(size)
         except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError) as e:
-            raise Unreadable(f"is damaged or cut off: {e}") from e
-        self._budget.spend(len(data))
-        buffer[: len(data)] = data
-        return len(data)
+            self._failed = Unreadable(f"is damaged or cut off: {e}")
+        except Unreadable as error:
+            self._failed = error
+        return b""
 
 
 def entries(stream: io.BufferedReader, size: int | None, first: int) -> Iterator[Entry]:
@@ -142,7 +155,7 @@ def entries(stream: io.BufferedReader, size: int | None, first: int) -> Iterator
 
 
 def _open(inner: object, budget: _Budget) -> io.BufferedReader:
-    return io.BufferedReader(_Content(cast("BinaryIO", inner), budget), _BUFFER)
+    return io.BufferedReader(_Content(cast("io.BufferedIOBase", inner), budget), _BUFFER)
 
 
 def _entry(index: int, name: str, inner: object, budget: _Budget) -> Entry:

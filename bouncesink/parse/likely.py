@@ -8,7 +8,7 @@ and is generous: an ordinary mail too many is read and found to be one, a bounce
 import re
 
 from bouncesink.parse import disposition, requests, vacation
-from bouncesink.parse.formats.sender import from_machine, has_null_path, tells_failure
+from bouncesink.parse.formats.sender import has_null_path, sent_by_daemon, tells_failure
 from bouncesink.parse.message import Message
 from bouncesink.parse.mime import Headers, Part
 from bouncesink.parse.unwrap import is_notification
@@ -79,7 +79,7 @@ def may_be_notification(header_block: bytes, body_start: bytes = b"") -> bool:
     return (
         _TYPE.search(headers.get("content-type") or "") is not None
         or is_notification(headers)
-        or from_machine(message)
+        or sent_by_daemon(message)
         or has_null_path(message)
         or tells_failure(message)
         or _SENDERS.search(message.from_) is not None
