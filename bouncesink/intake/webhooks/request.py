@@ -106,9 +106,13 @@ def refuse_body(said: str) -> NoReturn:
 
 def json_of(body: bytes) -> Any:
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=refuse_body)
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         refuse_body("this is no JSON")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    refuse_body(f"{name} is no JSON")
 
 
 def object_of(body: bytes) -> dict[str, Any]:

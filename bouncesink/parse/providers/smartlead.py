@@ -23,6 +23,8 @@ from bouncesink.parse.providers.telling import (
 NAME = "smartlead"
 
 _BOUNCES = {"EMAIL_BOUNCE", "EMAIL_BOUNCED"}
+_TESTS = {"TEST", "TEST_EVENT", "WEBHOOK_TEST"}
+"""What comes when a webhook is saved, under names that vary."""
 _UNSUBSCRIBES = {"LEAD_UNSUBSCRIBED", "EMAIL_UNSUBSCRIBED"}
 
 
@@ -34,6 +36,8 @@ def read(event: Json, _: Iterable[str] = ()) -> Notice:
     identity = identify(NAME, what, event.get("stats_id"), stamp)
     bounced = table_of(event.get("bounce_message"))
     at = time_of(stamp) or time_of(bounced.get("time"))
+    if what in _TESTS:
+        return make_notice(NAME, Kind.TEST_EVENT, (), Original(), identity=identity, at=at)
     if what in _BOUNCES:
         kind = Kind.FAILURE
         report = make_failure(email, NAME, said=_said(bounced), hint=None, at=at)
