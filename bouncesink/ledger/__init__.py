@@ -25,6 +25,7 @@ from bouncesink.model import (
     Event,
     Kind,
     Lead,
+    Reason,
     Send,
 )
 
@@ -228,6 +229,17 @@ class Replay:
     mails: int = 0
     passed_over: int = 0
     done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted: those that have each value that is given."""
+
+    severity: str | None = None
+    category: str | None = None
+    campaign: str | None = None
+    domain: str | None = None
+    rule: str | None = None
 
 
 class Ledger(Protocol):
@@ -491,6 +503,32 @@ class Ledger(Protocol):
 
     def tidy(self) -> bool:
         """Have SQLite look after itself, and empty the WAL; whether that could be done now."""
+
+    # pages
+    def events_page(
+        self, wanted: EventFilter, before: int | None, limit: int
+    ) -> list[tuple[int, Event]]:
+        """Give the latest events, each with a number that the next page goes on `before`."""
+
+    def days(self, since: date) -> list[tuple[str, str, int]]:
+        """Of each day (UTC) from `since`: the day, a severity, and how many events had it."""
+
+    def contacts_page(
+        self, begins: str, after: str, limit: int, *, blocked_only: bool, reason: Reason | None
+    ) -> list[Contact]:
+        """Those whose address `begins` so, by address; the next page goes on `after` the last."""
+
+    def actions_page(
+        self,
+        kind: ActionKind,
+        states: Collection[ActionState],
+        after: tuple[int, int],
+        limit: int,
+    ) -> list[tuple[tuple[int, int], Action]]:
+        """By priority, then oldest first, each with what the next page goes on `after`."""
+
+    def latest_audit(self, limit: int) -> Sequence[AuditLine]:
+        """Give what operators did last, latest first."""
 
     # trouble
     def put_trouble(self, part: str, text: str, at: datetime) -> None:

@@ -15,6 +15,7 @@ MIGRATIONS = (
     "0003_mining",
     "0004_replays",
     "0006_watch",
+    "0007_pages",
     "0008_health",
     "0009_unfolded",
 )

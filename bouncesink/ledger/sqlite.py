@@ -11,6 +11,7 @@ from bouncesink.ledger.events import Events
 from bouncesink.ledger.keeping import Keeping
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.mining import Mining
+from bouncesink.ledger.pages import Paged
 from bouncesink.ledger.replays import Replays
 from bouncesink.ledger.standing import Standing
 from bouncesink.ledger.unfolded import Unfolded
@@ -35,6 +36,7 @@ class SqliteLedger(
     Erasing,
     Wholeness,
     Webhooks,
+    Paged,
 ):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 

@@ -1,0 +1,7 @@
+CREATE INDEX events_severity ON events (severity, number) WHERE severity IS NOT NULL;
+CREATE INDEX events_category ON events (category, number) WHERE category IS NOT NULL;
+CREATE INDEX events_campaign ON events (campaign, number) WHERE campaign IS NOT NULL;
+CREATE INDEX events_domain ON events (domain, number);
+CREATE INDEX events_rule ON events (rule, number) WHERE rule IS NOT NULL;
+CREATE INDEX events_day ON events (substr(occurred_at, 1, 10), severity)
+  WHERE severity IN ('HARD', 'SOFT', 'BLOCK', 'UNKNOWN');
