@@ -1,9 +1,18 @@
 """Who is well, who has trouble, and who is stuck."""
 
+from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from mails import hard
 
+from bouncesink.config import Config, LedgerConfig
+from bouncesink.engine import Engine
+from bouncesink.ledger import open_ledger
+from bouncesink.model import Arrival
+from bouncesink.reader import ReaderPool
 from bouncesink.service.health import Health
 
 
@@ -111,3 +120,17 @@ def test_a_part_that_has_ended_is_missed_by_nobody(health: Health, clock: Clock)
     health.trouble("lmtp", "late words")
     assert health.alive()
     assert [part.name for part in health.parts()] == ["sheet"]
+
+
+def test_the_engine_says_at_each_arrival_that_it_goes_on(tmp_path: Path) -> None:
+    """However long a batch takes, as long as one mail after the other is read."""
+    said = Counter[str]()
+    config = Config(ledger=LedgerConfig(tmp_path / "x.db"))
+    mails = [hard(number, number).encode() for number in range(20)]
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    with closing(open_ledger(config.ledger.path)) as ledger, ReaderPool(config.parse) as pool:
+        engine = Engine(ledger, config, progress=lambda: said.update(["on"]))
+        ledger.append([Arrival(str(n), "lmtp", "", "", at, raw) for n, raw in enumerate(mails)])
+        assert not said
+        engine.drain_batch(pool)
+    assert said["on"] >= len(mails)
