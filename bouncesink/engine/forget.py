@@ -11,14 +11,14 @@ It goes in steps that are harmless to repeat, the hash first: whatever comes aft
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from bouncesink.engine import Engine, parts
-from bouncesink.engine.mentions import Mentions, spellings
+from bouncesink.engine.mentions import Mentions, in_text, spellings
 from bouncesink.engine.review import Decision
 from bouncesink.errors import InputError
-from bouncesink.ledger import AuditLine, Forgot
+from bouncesink.ledger import ArrivalState, AuditLine, Forgot, Held
 
 _BATCH = 200
 
@@ -48,30 +48,27 @@ def forget(
     Raises LedgerError; what was done until then stays done.
     """
     ledger, now = engine.ledger, engine.clock()
-    name = ledger.forgotten_name(address)
+    name, pattern = ledger.forgotten_name(address), in_text(address)
     with ledger.transaction():
         again = bool(ledger.forgotten([address]))
         mails = {e.arrival_id for e in ledger.events_of([address]).get(address, [])} - {None}
         ledger.put_forgotten(address, now)
         removed = ledger.erase_address(address)
-        ledger.erase_bytes([each for each in mails if each], names_too=True)
-        reason = _without(address, name, decision.reason)
+        _erase(engine, {each for each in mails if each})
+        reason = pattern.sub(name, decision.reason)
         if not again:
             line = AuditLine(now, decision.actor, "forget", name, reason, "known", "forgotten")
             ledger.add_audit([line])
     named = Mentions(address)
     for batch in ledger.all_arrivals(_BATCH):
-        found = [arrival.id for arrival in batch if named(arrival.raw)]
-        ledger.erase_bytes(found, names_too=True)
-        mails |= set(found)
+        mails |= _erase(engine, {arrival.id for arrival in batch if named(arrival.raw)})
         advance(sum(len(arrival.raw) for arrival in batch))
     spelt = spellings(address)
     mentions = 0
-    for some in parts(ledger.mentioned(spelt), _BATCH):
-        enveloped = [held.cells["id"] or "" for held in some if held.table == "arrivals"]
-        ledger.erase_bytes(enveloped, names_too=True)
-        mails |= set(enveloped)
-        ledger.redact(some, spelt, name)
+    naming = (held for held in ledger.mentioned(spelt) if _names(held, pattern))
+    for some in parts(naming, _BATCH):
+        mails |= _erase(engine, {h.cells["id"] or "" for h in some if h.table == "arrivals"})
+        ledger.redact(some, pattern, name)
         mentions += len(some)
     return Forgotten(
         name=name,
@@ -117,6 +114,20 @@ def forget_again(engine: Engine, forgot: Sequence[Forgot], actor: str) -> int:
     return len(found)
 
 
-def _without(address: str, name: str, text: str) -> str:
-    spelt = "|".join(map(re.escape, spellings(address)))
-    return re.sub(spelt, name, text, flags=re.IGNORECASE)
+def _names(held: Held, pattern: re.Pattern[str]) -> bool:
+    return any(isinstance(cell, str) and pattern.search(cell) for cell in held.cells.values())
+
+
+def _erase(engine: Engine, ids: set[str]) -> set[str]:
+    """Erase mails that have been read; nobody need look at them any more. Give those.
+
+    One that is still to be read is erased as soon as it is, if it is about the address.
+    """
+    ledger = engine.ledger
+    with ledger.transaction():
+        read = ledger.settlements(ids)
+        waiting = [each for each in read.values() if each.state is ArrivalState.REVIEW]
+        ledger.settle([replace(each, state=ArrivalState.DONE) for each in waiting])
+        engine.review_arrivals([*ledger.settlements(each.arrival_id for each in waiting).values()])
+        ledger.erase_bytes(read, names_too=True)
+    return set(read)

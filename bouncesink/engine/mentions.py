@@ -16,6 +16,9 @@ import idna
 from bouncesink.address import domain_of
 
 _AT = rb"(?:@|=|=40|%40|\+40|&#64;|&commat;|=3d)"
+_START, _END = r"(?<![A-Za-z0-9._-])", r"(?![A-Za-z0-9]|\.[A-Za-z0-9])"
+"""Not the end of a longer name, nor the start of a longer domain."""
+
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{4,}(?:\r?\n[A-Za-z0-9+/]+)*={0,2}")
 """A run of it; an empty line ends one, so that each begins where its encoding does."""
 _LEAST_BASE64 = 12
@@ -32,6 +35,12 @@ def spellings(address: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def in_text(address: str) -> re.Pattern[str]:
+    """Match a normalised address in text of ours, however it is spelt."""
+    spelt = "|".join(map(re.escape, spellings(address)))
+    return re.compile(f"{_START}(?:{spelt}){_END}", re.IGNORECASE)
+
+
 class Mentions:
     """Tells of a mail's bytes whether they name an address."""
 
@@ -39,10 +48,14 @@ class Mentions:
         local = address.rpartition("@")[0]
         domains = {spelt.rpartition("@")[2] for spelt in spellings(address) if "@" in spelt}
         names = rb"|".join(re.escape(each.encode()) for each in sorted(domains))
-        # Not the end of a longer name, nor the start of a longer domain.
         self._pattern = re.compile(
-            rb"(?<![A-Za-z0-9._-])" + re.escape(local.encode()) + _AT + rb"(?:" + names + rb")"
-            rb"(?![A-Za-z0-9-]|\.[A-Za-z0-9])",
+            _START.encode()
+            + re.escape(local.encode())
+            + _AT
+            + rb"(?:"
+            + names
+            + rb")"
+            + _END.encode(),
             re.IGNORECASE,
         )
 

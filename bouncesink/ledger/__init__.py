@@ -8,6 +8,7 @@ Times are kept to the millisecond. A NUL or a lone surrogate in text is kept as 
 address that is asked for with one is found; a reply code beyond 32 bits is kept as None.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -441,8 +442,8 @@ class Ledger(Protocol):
     def mentioned(self, spellings: Sequence[str]) -> Iterator[Held]:
         """Find every row of any table with one of these lower-case texts in it."""
 
-    def redact(self, found: Sequence[Held], spellings: Sequence[str], name: str) -> None:
-        """Put the name in the place of these texts."""
+    def redact(self, found: Sequence[Held], pattern: re.Pattern[str], name: str) -> None:
+        """Put the name in the place of what matches."""
 
     def wipe(self, spellings: Sequence[str]) -> bool:
         """See that no trace of these texts is left in the files; False when it cannot be done now.

@@ -55,8 +55,7 @@ class Erasing(Tables):
                 names = (column.strip('"') for column in columns)
                 yield Held(table, number, dict(zip(names, cells, strict=True)))
 
-    def redact(self, found: Sequence[Held], spellings: Sequence[str], name: str) -> None:
-        pattern = re.compile("|".join(map(re.escape, spellings)), re.IGNORECASE)
+    def redact(self, found: Sequence[Held], pattern: re.Pattern[str], name: str) -> None:
         for start in range(0, len(found), _MANY):
             with self._db.transaction():
                 for held in found[start : start + _MANY]:
