@@ -12,7 +12,7 @@ import pytest
 from imap_support import GMAIL, PASSWORD, Box, ImapServer, imap_server
 from mails import hard
 
-from bouncesink.config import Config, LedgerConfig, MailboxConfig
+from bouncesink.config import Config, MailboxConfig
 from bouncesink.engine import Engine, utcnow
 from bouncesink.errors import MailboxError
 from bouncesink.intake.imap.folders import Folder, folders_to_mine
@@ -285,7 +285,7 @@ def test_a_server_that_breaks_off_each_time_is_given_up(
 ) -> None:
     server.boxes["INBOX"].add(hard(1))
     server.cuts = [200] * 50
-    with pytest.raises(MailboxError, match="sales@example.com at 127.0.0.1"):
+    with pytest.raises(MailboxError, match=r"sales@example\.com at 127\.0\.0\.1"):
         mine(server, ledger, tmp_path, stop=_Impatient())
     assert server.connections == 7
 

@@ -25,6 +25,9 @@ from bouncesink.intake.imap.login import Login
 TIMEOUT = 60.0
 """Seconds without an octet after which a connection is given up."""
 
+_MAX_UID = 2**32 - 1
+"""Of a UID and of UIDVALIDITY (RFC 3501, section 2.3.1.1)."""
+
 _NOT_OURS = "-in:sent -in:draft"
 """Gmail's words for what the mailbox's owner did not write; all mail is in one folder there."""
 
@@ -78,7 +81,7 @@ class Session:
     def examine(self, folder: str) -> Examined:
         with self._speaking():
             answer = self._client.select_folder(folder, readonly=True)
-            return Examined(int(answer[b"UIDVALIDITY"]), int(answer.get(b"UIDNEXT", 0)))
+            return Examined(_number(answer[b"UIDVALIDITY"]), _number(answer.get(b"UIDNEXT", 0)))
 
     def search(self, since: date, after: int) -> list[int]:
         """Give the UIDs of what was received on `since` or later, or has a UID above `after`.
@@ -87,12 +90,13 @@ class Session:
         is none.
         """
         when: list[Any] = ["SINCE", since]
-        if after:
-            when = ["OR", when, ["UID", f"{after + 1}:*"]]
+        if 0 < after < _MAX_UID:
+            # Not "*", which would find the last message, too, when all are below.
+            when = ["OR", when, ["UID", f"{after + 1}:{_MAX_UID}"]]
         with self._speaking():
             if self.is_gmail:
                 when = [*when, "X-GM-RAW", _NOT_OURS]
-            return sorted(set(self._client.search(when)))
+            return sorted(set(map(_number, self._client.search(when))))
 
     def glance(self, uids: Sequence[int]) -> dict[int, Glance]:
         """Look at messages; those that are gone, or that the server does not show, are left out."""
@@ -259,14 +263,28 @@ def _glance(uid: int, found: Mapping[bytes, Any]) -> Glance | None:
     header, size = _section(found, b"BODY[HEADER]"), found.get(b"RFC822.SIZE")
     if not isinstance(header, bytes) or not isinstance(size, int):
         return None
-    received_at, gmail_id = found.get(b"INTERNALDATE"), found.get(b"X-GM-MSGID")
+    gmail_id = found.get(b"X-GM-MSGID")
     return Glance(
         uid,
         size,
-        received_at.astimezone(UTC) if isinstance(received_at, datetime) else datetime.now(UTC),
+        _utc(found.get(b"INTERNALDATE")),
         header,
-        None if gmail_id is None else str(gmail_id),
+        None if gmail_id is None else str(gmail_id)[:40],
     )
+
+
+def _utc(time: object) -> datetime:
+    """Give a time; now where the server gave none that is one."""
+    with suppress(OverflowError, ValueError):
+        if isinstance(time, datetime):
+            return time.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+def _number(given: object) -> int:
+    if not isinstance(given, int) or not 0 <= given <= _MAX_UID:
+        raise ValueError(f"{given!r} is no number of a message")
+    return given
 
 
 def _has_come(told: Sequence[tuple[Any, ...]]) -> bool:
