@@ -92,6 +92,20 @@ def test_without_a_mailbox_it_says_how_to_have_one(run: Run) -> None:
     assert "password_file" in done.err
 
 
+def test_the_doctor_tries_the_logins(run: Run, tmp_path: Path, servers: list[ImapServer]) -> None:
+    (tmp_path / "c.toml").write_text(configure(servers, "wrong", "right"))
+    done = run("doctor", "--config", "c.toml", "--json")
+    told = {each["what"]: (each["state"], each["message"]) for each in done.lines}
+    assert done.code == 2
+    state, message = told["box0@example.com over IMAP"]
+    assert state == "fail"
+    assert "was refused" in message
+    assert told["box1@example.com over IMAP"] == (
+        "ok",
+        "1 folder to read; the server tells of new mail",
+    )
+
+
 def test_new_mail_wakes_the_service_and_a_mailbox_in_trouble_shows(
     tmp_path: Path, servers: list[ImapServer]
 ) -> None:

@@ -150,6 +150,49 @@ def _queues(config: Config) -> Iterator[Finding]:
         yield Finding(sink.name, "ok", f"its secret can be read{dry}")
 
 
+def _imap(config: Config) -> Iterator[Finding]:
+    from bouncesink.intake import imap
+
+    mined = [(mailbox, mailbox.imap) for mailbox in config.mailboxes if mailbox.imap]
+    if not mined:
+        return
+    try:
+        imap.require()
+    except BouncesinkError as error:
+        yield Finding("imap", "fail", str(error))
+        return
+    from bouncesink.intake.imap.folders import folders_to_mine
+    from bouncesink.intake.imap.login import Login
+    from bouncesink.intake.imap.session import connect
+
+    for mailbox, how in mined:
+        what = f"{mailbox.address} over IMAP"
+        try:
+            with closing(connect(how, Login(mailbox))) as session:
+                names = folders_to_mine(session.folders())
+        except BouncesinkError as error:
+            yield Finding(what, "fail", str(error))
+        else:
+            told = "the server tells of new mail" if session.can_idle else "no IDLE: it is polled"
+            yield Finding(what, "ok", f"{plural(len(names), 'folder')} to read; {told}")
+
+
+def _providers(config: Config) -> Iterator[Finding]:
+    from bouncesink.intake.webhooks import check_account
+
+    for each in config.providers:
+        try:
+            check_account(each)
+        except BouncesinkError as error:
+            yield Finding(f"webhook {each.path_name}", "fail", str(error))
+            continue
+        yield Finding(f"webhook {each.path_name}", "ok", f"is heard at /hooks/{each.path_name}")
+    if config.providers and not config.web.listen:
+        yield Finding(
+            "webhooks", "warn", "[[providers]] tell it over HTTP, and [web] listen is not set"
+        )
+
+
 _CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _ledger,
     _recipients,
@@ -158,4 +201,6 @@ _CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _trust,
     _sheet,
     _queues,
+    _providers,
+    _imap,
 )

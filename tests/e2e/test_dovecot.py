@@ -21,7 +21,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-
 from imap_support import TokenServer
 from private_dovecot import PASSWORD, Dovecot, dovecot
 from private_postfix import wait_until
