@@ -4,6 +4,7 @@ import base64
 import csv
 import json
 import quopri
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -30,26 +31,36 @@ def two(number: int) -> str:
     return hard(number, number).replace(group, both)
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("told")
+
+
 @pytest.fixture
-def told(run: Run, tmp_path: Path) -> Path:
-    """Give a ledger in which WHO is in every table and OTHER in some."""
-    (tmp_path / "one.eml").write_text(hard())
-    (tmp_path / "two.eml").write_text(two(2))
-    (tmp_path / "other.eml").write_text(hard(3, 3).replace("Lead@example.org", OTHER))
-    (tmp_path / "unread.eml").write_text("From: mailer-daemon@x.test\n\nabout LEAD@Example.ORG?\n")
-    (tmp_path / "leads.csv").write_text(
-        f"LEAD ID,EMAIL\nL-0,{OTHER}\nL-1,Lead@example.org\nL-2,z@example.org\n"
-    )
-    (tmp_path / "sends.csv").write_text(f"message_id,recipient\noriginal-1@example.com,{WHO}\n")
-    assert run("sends", "import", "sends.csv").code == 0
-    assert (
-        run("replay", "one.eml", "two.eml", "other.eml", "unread.eml", "--leads", "leads.csv").code
-        == 0
-    )
-    assert run("suppress", "add", WHO, "--reason", f"{WHO} telephoned").code == 0
-    with closing(open_ledger(tmp_path / "bouncesink.db")) as ledger:
-        ledger.put_trouble("sheet", f"row 2: {WHO} stands twice", datetime(2026, 3, 1, tzinfo=UTC))
+def told(run: Run, tmp_path: Path, once: Path) -> Path:
+    """Give a ledger in which WHO is in every table and OTHER in some; it is made only once."""
+    if not any(once.iterdir()):
+        _tell(run, tmp_path)
+        shutil.copytree(tmp_path, once, dirs_exist_ok=True)
+    else:
+        shutil.copytree(once, tmp_path, dirs_exist_ok=True)
     return tmp_path / "bouncesink.db"
+
+
+def _tell(run: Run, folder: Path) -> None:
+    (folder / "one.eml").write_text(hard())
+    (folder / "two.eml").write_text(two(2))
+    (folder / "other.eml").write_text(hard(3, 3).replace("Lead@example.org", OTHER))
+    (folder / "unread.eml").write_text("From: mailer-daemon@x.test\n\nabout LEAD@Example.ORG?\n")
+    leads = f"LEAD ID,EMAIL\nL-0,{OTHER}\nL-1,Lead@example.org\nL-2,z@example.org\n"
+    (folder / "leads.csv").write_text(leads)
+    (folder / "sends.csv").write_text(f"message_id,recipient\noriginal-1@example.com,{WHO}\n")
+    assert run("sends", "import", "sends.csv").code == 0
+    mails = ("one.eml", "two.eml", "other.eml", "unread.eml")
+    assert run("replay", *mails, "--leads", "leads.csv").code == 0
+    assert run("suppress", "add", WHO, "--reason", f"{WHO} telephoned").code == 0
+    with closing(open_ledger(folder / "bouncesink.db")) as ledger:
+        ledger.put_trouble("sheet", f"row 2: {WHO} stands twice", datetime(2026, 3, 1, tzinfo=UTC))
 
 
 def traces(path: Path) -> list[str]:

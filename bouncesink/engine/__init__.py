@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, compress, islice
 from time import monotonic
 from typing import TypeVar
@@ -20,8 +20,9 @@ from bouncesink import auth_results
 from bouncesink.config import Config, read_secret
 from bouncesink.dkim_check import Signatures
 from bouncesink.engine.events import Known, make_events, settle, subjects
+from bouncesink.engine.mentions import in_text, nameless
 from bouncesink.errors import BouncesinkError, ConfigError
-from bouncesink.fold import announce, contain, decide, fold
+from bouncesink.fold import announce, contain, decide, fold, when
 from bouncesink.identity import event_id
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
 from bouncesink.model import (
@@ -53,6 +54,9 @@ CROWDED = 100
 
 REST = 9.0
 """How much longer than folding such addresses took is the pause before it is done again."""
+
+CLOCK_STEP = timedelta(days=1)
+"""By how much at the most an act is dated later than the clock says."""
 
 T = TypeVar("T")
 
@@ -113,6 +117,15 @@ def operator_act(  # noqa: PLR0913, PLR0917 - the fields of an act
         reason=reason,
         target=target,
     )
+
+
+def act_after(act: Event, known: Iterable[Event]) -> Event:
+    """Give an act the time after the latest of these, if that is not far ahead of the clock."""
+    latest = max(map(when, known), default=None)
+    if latest is None or not timedelta() <= latest - act.recorded_at <= CLOCK_STEP:
+        return act
+    now = latest + timedelta(milliseconds=1)
+    return replace(act, occurred_at=now, recorded_at=now)
 
 
 @dataclass(slots=True)
@@ -190,8 +203,18 @@ class Engine:
     def record(self, events: Sequence[Event]) -> None:
         """Record events that no arrival gave, and all that follows from them."""
         with self.ledger.transaction():
-            self.ledger.add_events(events)
+            self.ledger.add_events(self._dated(events))
             self._refold(dict.fromkeys(event.address for event in events))
+
+    def _dated(self, events: Sequence[Event]) -> list[Event]:
+        """Date acts after all that they are about, also when the clock has been put back since."""
+        stored = self.ledger.events_of({event.address for event in events})
+        return [
+            act_after(event, stored.get(event.address, ()))
+            if isinstance(event.kind, Act)
+            else event
+            for event in events
+        ]
 
     def redecide(self, addresses: Iterable[str]) -> None:
         """Fold these addresses anew, as when leads have come or the policy has changed."""
@@ -392,11 +415,14 @@ class Engine:
             leads=self.ledger.leads_of(addresses),
             sends=self.ledger.sends_of(each for each in ids if each),
         )
-        gone = self.ledger.forgotten(addresses)
-        return [
-            tuple(e for e in make_events(arrival, reading, known) if e.address not in gone)
-            for arrival, reading in pairs
-        ]
+        made = [make_events(arrival, reading, known) for arrival, reading in pairs]
+        for address in self.ledger.forgotten(addresses):
+            pattern, name = in_text(address), self.ledger.forgotten_name(address)
+            made = [
+                tuple(nameless(e, pattern, name) for e in events if e.address != address)
+                for events in made
+            ]
+        return made
 
     def _about_forgotten(self, batch: Sequence[Arrival], readings: Sequence[Reading]) -> list[str]:
         """Give the arrivals that speak of somebody who was erased: none of that is kept."""

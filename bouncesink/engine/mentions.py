@@ -10,10 +10,12 @@ import contextlib
 import json
 import quopri
 import re
+from dataclasses import fields, replace
 
 import idna
 
 from bouncesink.address import domain_of
+from bouncesink.model import Event, Report, Verdict
 
 _AT = rb"(?:@|=|=40|%40|\+40|&#64;|&commat;|=3d)"
 _START, _END = r"(?<![A-Za-z0-9._-])", r"(?![A-Za-z0-9]|\.[A-Za-z0-9])"
@@ -39,6 +41,26 @@ def in_text(address: str) -> re.Pattern[str]:
     """Match a normalised address in text of ours, however it is spelt."""
     spelt = "|".join(map(re.escape, spellings(address)))
     return re.compile(f"{_START}(?:{spelt}){_END}", re.IGNORECASE)
+
+
+def nameless(event: Event, pattern: re.Pattern[str], name: str) -> Event:
+    """Put a name in the place of what matches in the texts of an event about somebody else."""
+
+    def texts(of: Event | Report | Verdict) -> dict[str, str]:
+        each = ((field.name, getattr(of, field.name)) for field in fields(of))
+        return {
+            field: pattern.sub(name, value)
+            for field, value in each
+            if type(value) is str and field not in {"id", "address", "arrival_id", "rule"}
+        }
+
+    report, verdict = event.report, event.verdict
+    return replace(
+        event,
+        **texts(event),  # type: ignore[arg-type]  # each field that is a str gets one
+        report=report and replace(report, **texts(report)),  # type: ignore[arg-type]  # likewise
+        verdict=verdict and replace(verdict, **texts(verdict)),  # type: ignore[arg-type]  # likewise
+    )
 
 
 class Mentions:
