@@ -97,8 +97,9 @@ class Postfix:
             "port": self.port,
             "next_hop": next_hop or self._next_hop.port,
         }
-        route = recipe(main, {"example.com": SENDER_DOMAIN, "inet:127.0.0.1:8024": sink})
-        transport = recipe("postfix/master.cf", {})
+        changes = {"example.com": SENDER_DOMAIN, "inet:127.0.0.1:8024": sink}
+        route = recipe(main, changes) if main else ""
+        transport = recipe("postfix/master.cf", {}) if main else ""
         (folder / "main.cf").write_text(MAIN.format_map(parts) + route + settings)
         (folder / "master.cf").write_text(MASTER.format_map(parts) + transport)
 
@@ -189,7 +190,8 @@ def postfix(
     """`sink` is a next hop as transport(5) has it: `inet:HOST:PORT` or `unix:PATH`.
 
     What is not for the sink goes to the port `next_hop`; without one, nobody is known there.
-    `settings` are added to main.cf, after the file of deploy/ that `main` names.
+    `settings` are added to main.cf, after the file of deploy/ that `main` names; without one there
+    is no way to the sink.
     """
     # Short, for the paths of its unix sockets; and its daemons, who are not root, must get in.
     folder = Path(tempfile.mkdtemp(prefix="pf-"))

@@ -1,15 +1,18 @@
 """The recipes of deploy/: each way from a mail server to bouncesink that they offer."""
 
+import os
 import smtplib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from private_exim import exim
 from private_opensmtpd import opensmtpd
-from private_postfix import free_port, postfix, wait_until
+from private_postfix import SENDER_DOMAIN, Postfix, free_port, postfix, wait_until
+from recipes import recipe
 from refusing import refusing
 from serving import Serving, serving
 
@@ -36,6 +39,7 @@ class Sink:
     """A `bouncesink serve` on a port and on a socket inside of `root`; its config can be mended."""
 
     def __init__(self, folder: Path, root: Path) -> None:
+        self.folder = folder
         self.inet = f"127.0.0.1:{free_port()}"
         self.inside = "/run/bouncesink/lmtp.sock"
         self.socket = root / self.inside.lstrip("/")
@@ -61,11 +65,33 @@ WAYS: dict[str, Callable[[Sink, Path, int], Any]] = {
     "postfix-domain": lambda sink, _, hop: postfix(
         f"inet:{sink.inet}", hop, main="postfix/main-domain.cf"
     ),
+    "postfix-install": lambda sink, _, hop: by_install(sink, sink.folder, hop),
     "exim-tcp": lambda sink, root, hop: exim(root, f"inet:{sink.inet}", hop, ALIASES),
     "exim-socket": lambda sink, root, hop: exim(root, f"unix:{sink.inside}", hop, ALIASES),
     "opensmtpd-tcp": lambda sink, root, hop: opensmtpd(root, sink.inet, hop, ALIASES),
     "opensmtpd-socket": lambda sink, root, hop: opensmtpd(root, sink.inside, hop, ALIASES),
 }
+
+
+@contextmanager
+def by_install(sink: Sink, folder: Path, hop: int) -> Iterator[Postfix]:
+    """A Postfix with a map of its own, into which deploy/postfix/install put ours."""
+    (folder / "main.cf").write_text(recipe("postfix/main.cf", {"127.0.0.1:8024": sink.inet}))
+    for name in ("install", "master.cf"):
+        (folder / name).write_text(recipe(f"postfix/{name}", {}))
+    theirs = "transport_maps = inline:{ there@example.test=smtp:[::1] }\n"
+    with postfix("", hop, theirs, main="") as mta:
+        for _ in range(2):
+            subprocess.run(
+                ["sh", folder / "install", SENDER_DOMAIN],
+                env={**os.environ, "MAIL_CONFIG": str(mta.folder)},
+                check=True,
+                timeout=60,
+            )
+        assert (mta.folder / "main.cf").read_text().count("bounces@example.test=bouncesink:") == 1
+        assert (mta.folder / "main.cf").read_text().count("there@example.test=smtp:[::1]") == 1
+        assert (mta.folder / "master.cf").read_text().count("soft_bounce=yes") == 1
+        yield mta
 
 
 def address(way: str) -> str:
