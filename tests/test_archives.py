@@ -210,6 +210,13 @@ def test_everything_of_an_archive(tmp_path: Path) -> None:
     assert taken(path) == [HUMAN, bounce(1), HUMAN, bounce(2), bounce(3), HUMAN, bounce(5)]
 
 
+def test_a_zip_file_in_a_pipe_says_why_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = a_zip(tmp_path / "a.zip", FILES).read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    (only,) = found(Path("-"))
+    assert "give its path" in only.problem
+
+
 def test_an_mbox_that_is_gzipped(tmp_path: Path) -> None:
     path = tmp_path / "all.mbox.gz"
     path.write_bytes(gzip.compress(mbox_of(bounce(1), HUMAN, bounce(2))))

@@ -57,7 +57,7 @@ class Archive:
     def mails(self) -> Iterator[Found]:
         """Give what is in it, from where it was left on."""
         at = self._at
-        if at.mails or at.done:
+        if at.mails or at.entry or at.done:
             done = at.done and (not self._plain or at.offset == self._size)
             yield Found(self._file, resumed=replace(at, done=done), read=self._read(at))
             if done:

@@ -148,7 +148,9 @@ def entries(stream: io.BufferedReader, size: int | None, first: int) -> Iterator
             return
     if form is Form.TAR:
         yield from _tar_entries(stream, budget, first)
-    elif form is Form.ZIP and size is not None:
+    elif form is Form.ZIP and size is None:
+        raise Unreadable("is a zip file, whose end comes first: give its path and not a pipe")
+    elif form is Form.ZIP:
         yield from _zip_entries(stream, budget, first)
     else:
         raise Unreadable("is packed in a way that is not read here: unpack it first")
