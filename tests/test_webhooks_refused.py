@@ -35,6 +35,7 @@ from webhook_support import (
 )
 
 from bouncesink.errors import LedgerError
+from bouncesink.web.webhooks import MAX_AT_ONCE
 
 DAY = 86_400
 Bad = tuple[str, Post, int]
@@ -421,7 +422,7 @@ async def test_too_much_at_once_asks_for_another_try(tmp_path: Path) -> None:
     async def submit(_: Any) -> None:
         mine = asyncio.Event()
         waiting.append((asyncio.get_running_loop(), mine))
-        if len(waiting) == 64:
+        if len(waiting) == MAX_AT_ONCE:
             home.call_soon_threadsafe(all_there.set)
         await mine.wait()
 
@@ -434,7 +435,7 @@ async def test_too_much_at_once_asks_for_another_try(tmp_path: Path) -> None:
 
     async with hooks(tmp_path, submit=submit) as running:
         streams = []
-        for _ in range(64):
+        for _ in range(MAX_AT_ONCE):
             stream = await asyncio.open_connection("127.0.0.1", running.site.port)
             stream[1].write(request)
             streams.append(stream)

@@ -16,7 +16,7 @@ from bouncesink.intake.webhooks.request import Fetch
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import say
 
-MAX_AT_ONCE = 64
+MAX_AT_ONCE = 128
 """Requests that are verified and committed at the same time."""
 MAX_HELD = 64_000_000
 """Octets of requests that are on their way in, all together."""

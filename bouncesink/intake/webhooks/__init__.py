@@ -12,8 +12,11 @@ HTTP itself is in `bouncesink.web.webhooks`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
+from typing import NoReturn
 
 from bouncesink.config import ProviderConfig
+from bouncesink.errors import ConfigError
 from bouncesink.identity import arrival_id
 from bouncesink.intake.webhooks.generic import Generic
 from bouncesink.intake.webhooks.mailgun import Mailgun
@@ -25,7 +28,7 @@ from bouncesink.intake.webhooks.ses import Ses
 from bouncesink.intake.webhooks.smartlead import SmartLead
 from bouncesink.model import Arrival
 
-__all__ = ["Account", "Means", "Refused", "Request", "Told", "open_accounts"]
+__all__ = ["Account", "Means", "Refused", "Request", "Told", "check_account", "open_accounts"]
 
 PROVIDERS: Mapping[str, Callable[[ProviderConfig, Means], Provider]] = {
     "ses": Ses,
@@ -36,6 +39,7 @@ PROVIDERS: Mapping[str, Callable[[ProviderConfig, Means], Provider]] = {
     "smartlead": SmartLead,
     "generic": Generic,
 }
+_SIGN_WITH_KEYS = ("ses", "sendgrid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,22 @@ class Account:
 
 def open_accounts(configs: Sequence[ProviderConfig], means: Means) -> dict[str, Account]:
     """Give each account by its name. Raises ConfigError where a secret cannot be used."""
-    return {
-        config.path_name: Account(
-            config.path_name, config.source, PROVIDERS[config.provider](config, means)
+    return {each.path_name: _open(each, means) for each in configs}
+
+
+def check_account(config: ProviderConfig) -> None:
+    """Raise ConfigError if an account could not be opened."""
+
+    async def nothing(*_: object) -> NoReturn:
+        raise NotImplementedError
+
+    _open(config, Means(nothing, nothing))
+
+
+def _open(config: ProviderConfig, means: Means) -> Account:
+    if config.provider in _SIGN_WITH_KEYS and find_spec("cryptography") is None:
+        raise ConfigError(
+            f"[[providers]] {config.path_name}: what checks its signatures is not installed: "
+            "pip install 'bouncesink[web]'"
         )
-        for config in configs
-    }
+    return Account(config.path_name, config.source, PROVIDERS[config.provider](config, means))
