@@ -10,7 +10,7 @@ import pytest
 from commands import Run
 from mails import hard
 
-from bouncesink.engine import operator_act
+from bouncesink.engine.acts import operator_act
 from bouncesink.ledger import open_ledger
 from bouncesink.model import Act
 

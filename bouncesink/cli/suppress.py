@@ -179,7 +179,7 @@ def _due(ledger: "Ledger", before: datetime) -> Iterator[str]:
 
 def _act(engine: "Engine", act: Act, entries: Sequence[tuple[str, str]], actor: str) -> int:
     """Record an act about each address that it changes; give how many those are."""
-    from bouncesink.engine import operator_act
+    from bouncesink.engine.acts import operator_act
 
     with engine.ledger.transaction():
         contacts = engine.ledger.contacts(address for address, _ in entries)

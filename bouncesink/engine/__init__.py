@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain, compress, islice
 from time import monotonic
 from typing import TypeVar
@@ -19,11 +19,11 @@ import structlog
 from bouncesink import auth_results
 from bouncesink.config import Config, read_secret
 from bouncesink.dkim_check import Signatures
+from bouncesink.engine.acts import act_after, operator_act
 from bouncesink.engine.events import Known, make_events, settle, subjects
 from bouncesink.engine.mentions import in_text, nameless
 from bouncesink.errors import BouncesinkError, ConfigError
-from bouncesink.fold import announce, contain, decide, fold, when
-from bouncesink.identity import event_id
+from bouncesink.fold import announce, contain, decide, fold
 from bouncesink.ledger import ArrivalState, Ledger, Settlement
 from bouncesink.model import (
     Act,
@@ -43,9 +43,6 @@ from bouncesink.verp import parse_keys
 BATCH = 200
 """Arrivals in one transaction: enough to share the fsync, few enough to give way to others."""
 
-OPERATOR = "operator"
-"""The source of events that no arrival gave."""
-
 AHEAD = 1000
 """Arrivals that are taken up at once, so that reading and recording can go side by side."""
 
@@ -54,9 +51,6 @@ CROWDED = 100
 
 REST = 9.0
 """How much longer than folding such addresses took is the pause before it is done again."""
-
-CLOCK_STEP = timedelta(days=1)
-"""By how much at the most an act is dated later than the clock says."""
 
 T = TypeVar("T")
 
@@ -100,32 +94,6 @@ def verp_keys(config: Config) -> tuple[bytes, ...]:
         return parse_keys(read_secret(path)) if path else ()
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def operator_act(  # noqa: PLR0913, PLR0917 - the fields of an act
-    act: Act, address: str, actor: str, reason: str, now: datetime, target: str | None = None
-) -> Event:
-    """Make the event of what an operator did about an address."""
-    return Event(
-        id=event_id(f"{act}:{actor}:{now.isoformat()}", address, target or reason),
-        kind=act,
-        address=address,
-        occurred_at=now,
-        recorded_at=now,
-        source=OPERATOR,
-        actor=actor,
-        reason=reason,
-        target=target,
-    )
-
-
-def act_after(act: Event, known: Iterable[Event]) -> Event:
-    """Give an act the time after the latest of these, if that is not far ahead of the clock."""
-    latest = max(map(when, known), default=None)
-    if latest is None or not timedelta() <= latest - act.recorded_at <= CLOCK_STEP:
-        return act
-    now = latest + timedelta(milliseconds=1)
-    return replace(act, occurred_at=now, recorded_at=now)
 
 
 @dataclass(slots=True)

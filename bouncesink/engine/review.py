@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bouncesink.config import Config
-from bouncesink.engine import OPERATOR, Engine, parts
+from bouncesink.engine import Engine, parts
+from bouncesink.engine.acts import OPERATOR
 from bouncesink.errors import AlreadyDecided, InputError
 from bouncesink.fold import waiting
 from bouncesink.identity import event_id

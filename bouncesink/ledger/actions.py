@@ -3,12 +3,15 @@
 # ruff: noqa: S608 - what is put into the SQL here are names of our own, never data
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bouncesink.ledger import rows
 from bouncesink.ledger.forgotten import Forgotten
 from bouncesink.ledger.tables import IN_LIST, LAST, OPEN, first_of
 from bouncesink.model import Action, ActionKind, ActionState
+
+_CLOCK_STEP = timedelta(minutes=1)
+"""By so much a clock may be put back without that anything is taken for the word of a wrong one."""
 
 
 class Actions(Forgotten):
@@ -92,13 +95,16 @@ class Actions(Forgotten):
         # State by state: each is in order in an index, so that a long queue does not make it slow.
         sql = (
             f"SELECT priority, number, {rows.ACTION} FROM actions WHERE state = ? AND kind = ? "
-            "AND coalesce(next_attempt_at, ?) <= ? ORDER BY priority, number LIMIT ?"
+            "AND (coalesce(next_attempt_at, ?) <= ? OR moved_at > ?) "
+            "ORDER BY priority, number LIMIT ?"
         )
         time = rows.time_text(now)
+        # What was put off by a clock that was ahead, by a year say, is not to wait for that year.
+        ahead = rows.time_text(now + _CLOCK_STEP)
         unless_said = {state.value: "" for state in states} | {ActionState.CLAIMED.value: LAST}
         found: list[rows.Row] = []
         for state, default in unless_said.items():
-            found += self._db.all(sql, (state, kind.value, default, time, limit))
+            found += self._db.all(sql, (state, kind.value, default, time, ahead, limit))
         return self._nouns(rows.action_of, (row[2:] for row in sorted(found)[:limit]))
 
     def troubled_actions(self, limit: int) -> list[Action]:

@@ -17,6 +17,8 @@ from bouncesink.outbox.rest import Rest, TryLater, words
 from bouncesink.outbox.worker import FIRST_PAUSE, Done, May, Outcome
 from bouncesink.standard_webhooks import read_key, sign
 
+_WHILE = timedelta(seconds=FIRST_PAUSE)
+
 
 class Webhooks:
     """See `QueueSink`. A receiver in trouble holds up no other."""
@@ -44,7 +46,7 @@ class Webhooks:
         for action in actions:
             to = action.payload.get("to", "")
             until, error = self._down.get(to, (self._clock(), None))
-            if error and self._clock() < until:
+            if error and timedelta() < until - self._clock() <= _WHILE:
                 yield action, error
                 continue
             outcome: Outcome | None
@@ -52,7 +54,7 @@ class Webhooks:
                 outcome = self._tell(action, to, secret, may)
             except TryLater as again:
                 # Not tried for a while, so that the others need not wait for its time-outs.
-                self._down[to] = self._clock() + timedelta(seconds=FIRST_PAUSE), again
+                self._down[to] = self._clock() + _WHILE, again
                 outcome = again
             if outcome:
                 yield action, outcome

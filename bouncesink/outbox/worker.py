@@ -80,6 +80,7 @@ class Worker:
     trouble: BouncesinkError | None = None
     _troubles: int = 0
     _resume_at: datetime | None = None
+    _rests_since: datetime = field(init=False)
     _name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,8 @@ class Worker:
 
         Raises LedgerError.
         """
-        if self._resume_at is not None and self.clock() < self._resume_at:
+        now = self.clock()
+        if self._resume_at is not None and self._rests_since <= now < self._resume_at:
             return False
         left = {action.key: action for action in self._claim()}
         self.outcomes, self.trouble = [], None
@@ -207,7 +209,8 @@ class Worker:
     def _rest(self, trouble: BouncesinkError) -> None:
         after = pause(self._troubles, trouble)
         self._troubles += 1
-        self._resume_at = self.clock() + timedelta(seconds=after)
+        self._rests_since = self.clock()  # before that it is only when the clock is put back
+        self._resume_at = self._rests_since + timedelta(seconds=after)
         log.warning("queue.trouble", sink=self.sink.name, error=str(trouble), again_in=round(after))
 
 
