@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from bouncesink.cli import cli
+from bouncesink.config import parse
 from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import WEB
 
 UNITS = Path(__file__).parents[1] / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
+GUIDE = UNITS.parent / "deploy" / "systemd.md"
 PROGRAM = "/opt/bouncesink/bin/bouncesink"
 
 analysed = pytest.mark.skipif(
@@ -107,3 +109,32 @@ def test_each_socket_says_whom_it_is_for() -> None:
         (names[unit.name],) = values(unit, "FileDescriptorName")
     assert [unit for unit, name in names.items() if name == WEB] == ["bouncesink-web.socket"]
     assert len(set(names.values())) == 3
+
+
+def test_the_guide_s_configs_are_configs_that_keep_what_is_written_together() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    first, timers = (parse(block, Path("/etc/bouncesink/bouncesink.toml")) for block in blocks)
+    (folder,) = values(UNITS / "bouncesink.service", "StateDirectory")
+    for path in (first.ledger.path, first.sheet.path):
+        assert path.parent == Path("/var/lib", folder)
+    assert not timers.sheet.flush_every
+    assert not timers.retention.in_service
+
+
+def test_a_command_by_hand_is_one_of_the_service(tmp_path: Path) -> None:
+    said = tmp_path / "systemd-run"
+    said.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    said.chmod(0o755)
+    done = subprocess.run(
+        [GUIDE.parent / "systemd" / "bouncesink", "explain", "two words"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "USER": "operator"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    options = done.stdout.splitlines()
+    assert options[-3:] == [PROGRAM, "explain", "two words"]
+    for key in ("DynamicUser", "User", "StateDirectory", "StateDirectoryMode", "UMask"):
+        (value,) = values(UNITS / "bouncesink.service", key)
+        assert f"--property={key}={value}" in options
+    assert "--setenv=SUDO_USER=operator" in options
