@@ -99,6 +99,26 @@ def of_signed_header(provider: str) -> Iterator[Bad]:
                 yield f"altered {number}", altered, 403
 
 
+@pytest.mark.parametrize(
+    ("provider", "event"),
+    [
+        ("sendgrid", [{"event": ["open"]}]),
+        ("postmark", {"RecordType": {}}),
+        ("mailgun", {"event": ["opened"]}),
+        ("mandrill", [{"event": {}}]),
+        ("smartlead", {"event_type": []}),
+        ("generic", {"email": []}),
+        ("ses", {"eventType": ["Open"]}),
+    ],
+)
+async def test_an_event_without_a_name_is_not_lost(
+    tmp_path: Path, provider: str, event: Any
+) -> None:
+    async with hooks(tmp_path) as running:
+        assert (await running.send(post(provider, event))).json["taken"] == 1
+        assert len(running.stored()) == 1
+
+
 def of_json(provider: str) -> Iterator[Bad]:
     """Well signed, and still not in order."""
     for name, body in (

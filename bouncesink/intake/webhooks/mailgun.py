@@ -73,7 +73,7 @@ class Mailgun:
         raw = bytes_of({"event-data": event, "signature": {"timestamp": stamp, "token": token}})
         if not self._tokens.admit(token, digest_of(event), request.now):
             raise Refused(403, "replay", "this token came with another event before")
-        return Told((), ignored=1) if event.get("event") in _IGNORED else Told((raw,))
+        return Told((), ignored=1) if text_of(event.get("event")) in _IGNORED else Told((raw,))
 
     async def _read_tokens(self, now: datetime) -> "Tokens":
         # A token may have come first when it was made, and be good until it is `max_age` old.

@@ -22,6 +22,7 @@ from bouncesink.intake.webhooks.request import (
     octets,
     refuse_body,
 )
+from bouncesink.parse.jsonfields import text_of
 
 _IGNORED = {"send", "open", "click"}
 _MAX_FIELDS = 20
@@ -51,7 +52,7 @@ class Mandrill:
             is_right=any_of(hmac.compare_digest(_sign(key, octets_signed), given) for key in keys)
         )
         events = json_of(form.get("mandrill_events", "").encode("utf-8", "surrogateescape"))
-        return events_of(events, lambda event: event.get("event") in _IGNORED)
+        return events_of(events, lambda event: text_of(event.get("event")) in _IGNORED)
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -21,6 +21,7 @@ from bouncesink.intake.webhooks.request import (
     object_of,
     octets,
 )
+from bouncesink.parse.jsonfields import text_of
 
 _IGNORED = {"Open", "Click"}
 
@@ -45,7 +46,7 @@ class Postmark:
         if not any_of(hmac.compare_digest(given, line) for line in self._secrets.lines()):
             raise Refused(401, "credentials", "the login or the secret is missing or wrong")
         record = object_of(request.body)
-        return events_of([record], lambda each: each.get("RecordType") in _IGNORED)
+        return events_of([record], lambda each: text_of(each.get("RecordType")) in _IGNORED)
 
     def _given(self, request: Request) -> bytes:
         if self._header:

@@ -22,6 +22,7 @@ from bouncesink.intake.webhooks.request import (
     refuse_signature,
     seconds_of,
 )
+from bouncesink.parse.jsonfields import text_of
 
 MAX_AGE = 600.0
 
@@ -46,7 +47,9 @@ class SendGrid:
         stamp = request.headers.get(_TIMESTAMP, "")
         self._verify(octets(request.headers, _SIGNATURE), stamp.encode("utf-8", "replace"), request)
         check_age(seconds_of(stamp), request.now, self._max_age)
-        return events_of(json_of(request.body), lambda event: event.get("event") in _IGNORED)
+        return events_of(
+            json_of(request.body), lambda event: text_of(event.get("event")) in _IGNORED
+        )
 
     def _verify(self, given: bytes, stamp: bytes, request: Request) -> None:
         from cryptography.exceptions import InvalidSignature

@@ -22,6 +22,7 @@ from bouncesink.intake.webhooks.request import (
     octets,
     refuse_body,
 )
+from bouncesink.parse.jsonfields import text_of
 
 _IGNORED = {
     "EMAIL_SENT",
@@ -64,8 +65,8 @@ class SmartLead:
             event = without_secret(event)
         except RecursionError:
             refuse_body("this JSON is nested too deep")
-        what = event.get("event_type") or event.get("event")
-        return events_of([event], lambda _: isinstance(what, str) and what in _IGNORED)
+        what = text_of(event.get("event_type")) or text_of(event.get("event"))
+        return events_of([event], lambda _: what in _IGNORED)
 
 
 def without_secret(value: Any) -> Any:

@@ -21,11 +21,11 @@ from bouncesink.parse.providers.telling import (
     make_word,
     unreadable,
 )
-from bouncesink.parse.reports import make_report
+from bouncesink.parse.reports import make_report, reply_code_in
 
 NAME = "mailgun"
 
-_ECHO_CODES = {605, 606, 607}
+_ECHO_CODES = {"605", "606", "607"}
 """Codes of Mailgun's own: bounced, unsubscribed or complained before, so it did not try."""
 _HINTS = {"old": SOFT, "espblock": REFUSED}
 _WORDS = {"complained": Kind.FEEDBACK, "unsubscribed": Kind.UNSUBSCRIBE}
@@ -53,10 +53,10 @@ def read(wrapped: Json, _: Iterable[str] = ()) -> Notice:
 
 def _failed(event: Json, recipient: str, at: datetime | None) -> tuple[Kind, Report]:
     status = table_of(event.get("delivery-status"))
-    code, said, reason = status.get("code"), _said(event), text_of(event.get("reason"))
+    code, said, reason = text_of(status.get("code")), _said(event), text_of(event.get("reason"))
     if reason.startswith("suppress-") or code in _ECHO_CODES:
         return Kind.DROPPED, make_word(recipient, NAME, at, said)
-    reply = code if isinstance(code, int) and 400 <= code < 600 else None
+    reply = reply_code_in(code)
     enhanced = text_of(status.get("enhanced-code")) or None
     if text_of(event.get("severity")) == "temporary":
         return Kind.DELAYED, make_report(
