@@ -10,6 +10,8 @@ from mails import hard
 
 from bouncesink.config import Config
 from bouncesink.engine import CROWDED, Engine
+from bouncesink.engine.forget import forget
+from bouncesink.engine.review import Decision
 from bouncesink.identity import arrival_id
 from bouncesink.ledger import open_ledger
 from bouncesink.ledger.sqlite import SqliteLedger
@@ -87,3 +89,16 @@ def test_an_act_is_not_put_off(tmp_path: Path, pool: ReaderPool) -> None:
         assert contact.mailable
         assert contact.bounce_count == CROWDED + 20
         assert ledger.unfolded() == []
+
+
+def test_a_forgotten_address_is_not_folded_anew(tmp_path: Path, pool: ReaderPool) -> None:
+    with closing(open_ledger(tmp_path / "x.db")) as ledger:
+        engine = Engine(ledger, CONFIG)
+        for part in (range(CROWDED + 1), range(CROWDED + 1, CROWDED + 20)):
+            ledger.append(flood(part))
+            engine.drain_batch(pool)
+        assert ledger.unfolded() == [ADDRESS]
+        forget(engine, ADDRESS, Decision("operator", "asked for it"))
+        engine.drain(pool)
+        assert ledger.unfolded() == []
+        assert list(ledger.all_contacts(10)) == []
