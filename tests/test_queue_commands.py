@@ -250,6 +250,6 @@ def test_doctor_looks_for_the_secrets(run: Run) -> None:
     assert "token: the secret cannot be read" in found["hubspot"][1]
     assert found["smartlead"] == (
         "ok",
-        "its secret can be read (dry_run: only shows what it would do)",
+        "what it needs is there (dry_run: only shows what it would do)",
     )
     assert found["webhook"][0] == "fail"

@@ -132,3 +132,10 @@ def test_the_disk_is_measured(tmp_path: Path) -> None:
     assert found.disk == shutil.disk_usage(tmp_path).total
     assert measure(path).ledger == path.stat().st_size
     assert measure(tmp_path / "no" / "x.db").free == 0
+
+
+def test_a_flush_by_command_counts_as_one(run: Run) -> None:
+    Path("lead_details.csv").write_text("LEAD ID,EMAIL\n1,lead@example.org\n")
+    assert run("flush").code == 0
+    with closing(open_ledger(Path("bouncesink.db"), read_only=True)) as ledger:
+        assert NOW - ledger.beats()["sheet"] < HOUR

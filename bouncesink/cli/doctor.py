@@ -147,7 +147,20 @@ def _queues(config: Config) -> Iterator[Finding]:
             yield Finding(sink.name, "fail", str(error))
             continue
         dry = " (dry_run: only shows what it would do)" if only_shows(config, sink) else ""
-        yield Finding(sink.name, "ok", f"its secret can be read{dry}")
+        yield Finding(sink.name, "ok", f"what it needs is there{dry}")
+
+
+def _web(config: Config) -> Iterator[Finding]:
+    from bouncesink.web import require
+
+    if not config.web.listen:
+        return
+    try:
+        require()
+    except BouncesinkError as error:
+        yield Finding("web", "fail", str(error))
+    else:
+        yield Finding("web", "ok", f"to listen on {', '.join(config.web.listen)}")
 
 
 def _imap(config: Config) -> Iterator[Finding]:
@@ -197,6 +210,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _ledger,
     _recipients,
     _listen,
+    _web,
     _rules,
     _trust,
     _sheet,

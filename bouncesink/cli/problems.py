@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from bouncesink.cli.show import plural
 from bouncesink.config import Config
-from bouncesink.fold.alert import about_of, words
-from bouncesink.ledger import ArrivalState, Totals, Trouble
+from bouncesink.fold.alert import SILENCE, about_of, words
+from bouncesink.ledger import SERVICE, SHEET, ArrivalState, Totals, Trouble
 from bouncesink.ledger.storage import Storage
 from bouncesink.model import OPEN, Action, ActionKind, ActionState
 
@@ -24,10 +24,6 @@ LITTLE_ROOM = 500 * 1000**2
 ENOUGH_ROOM = 5 * 1000**3
 """Octets of disk: less than the first is a problem, more than the second is none; between them,
 less than a twentieth of the disk is."""
-
-SHEET = "sheet"
-SERVICE = "service"
-SILENCE = "silence"
 
 _TO_DO = {
     SHEET: "`bouncesink doctor` checks the sheet, `bouncesink flush` writes it now; the service "

@@ -12,6 +12,9 @@ from datetime import datetime
 
 from bouncesink.model import Action, ActionKind
 
+SILENCE = "silence"
+"""What the alert is about that nothing arrives any more."""
+
 _BEGAN = "began"
 _OVER = "over"
 

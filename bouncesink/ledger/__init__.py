@@ -30,6 +30,10 @@ from bouncesink.model import (
     Send,
 )
 
+SERVICE = "service"
+SHEET = "sheet"
+"""Parts whose beats are kept: see `Ledger.put_beat`."""
+
 
 class ArrivalState(StrEnum):
     """How far an arrival has come. In `review` it waits for a person, and nothing of it is lost."""
@@ -472,6 +476,9 @@ class Ledger(Protocol):
 
     def digests(self) -> Iterator[tuple[str, str, bytes, str | None]]:
         """Give of each mail its id, envelope recipient and bytes, and the hash of cut ones."""
+
+    def addresses_with_wrong_gate(self) -> list[str]:
+        """Give some addresses whose gate, as SQL sees it, is not what their reasons say."""
 
     def addresses_without_contact(self) -> list[str]:
         """Give some addresses that have events and no state."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bouncesink.config import AlertsConfig
-from bouncesink.fold.alert import about_of, begun, over
-from bouncesink.ledger import Totals, Trouble
+from bouncesink.fold.alert import SILENCE, about_of, begun, over
+from bouncesink.ledger import SHEET, Totals, Trouble
 from bouncesink.model import OPEN, Action, ActionKind, ActionState
 
 SETTLING = timedelta(seconds=5400)
@@ -28,11 +28,9 @@ WEEKS = 4
 ENOUGH_WEEKS = 3
 ENOUGH_ARRIVALS = 20
 
-SILENCE = "silence"
 DEAD_LETTERS = "dead-letters"
 REVIEW = "review"
 TROUBLE = "trouble:"
-SHEET = "sheet"
 
 _ENDS_AT = 0.8
 """The part of `review_above` at which an alert about it is over."""

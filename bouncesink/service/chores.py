@@ -9,7 +9,7 @@ import structlog
 
 from bouncesink.config import Config
 from bouncesink.engine import Engine, utcnow
-from bouncesink.ledger import open_ledger
+from bouncesink.ledger import SHEET, open_ledger
 from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet, suppression
 from bouncesink.outbox.sinks import only_shows, open_sinks
 from bouncesink.outbox.worker import QueueSink, Worker
@@ -132,5 +132,5 @@ class _Flusher:
         with closing(open_ledger(self._config.ledger.path)) as ledger:
             engine = Engine(ledger, self._config, progress=chore.beat)
             result = flush(sheet, ledger, self._config, redecide=engine.redecide, last=self._last)
-            ledger.put_beat("sheet", utcnow())
+            ledger.put_beat(SHEET, utcnow())
         return result

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from bouncesink import __version__
 from bouncesink.address import domain_of
 from bouncesink.engine import Outcome, utcnow
-from bouncesink.ledger import ArrivalState, Ledger
+from bouncesink.ledger import SHEET, ArrivalState, Ledger
 from bouncesink.ledger.storage import measure
 from bouncesink.model import OPEN, ActionKind, ActionState
 from bouncesink.provider import provider_of
@@ -264,7 +264,7 @@ def _totals(ledger: Ledger) -> Iterator[Metric]:
     yield _gauge("addresses", "Addresses that an event spoke of", totals.contacts)
     yield _gauge("addresses_suppressed", "Those that must not be mailed", totals.suppressed)
     yield _gauge("leads", "Leads of the sheet", totals.leads)
-    if (flushed := ledger.beats().get("sheet")) is not None:
+    if (flushed := ledger.beats().get(SHEET)) is not None:
         yield _gauge(
             "flush_last_success_timestamp_seconds",
             "When the sheet was last flushed",

@@ -9,7 +9,7 @@ import structlog
 from bouncesink.config import Config
 from bouncesink.engine import utcnow
 from bouncesink.fold.alert import about_of
-from bouncesink.ledger import Ledger, Trouble, open_ledger
+from bouncesink.ledger import SERVICE, Ledger, Trouble, open_ledger
 from bouncesink.service.alerts import WEEKS, Snapshot, due
 from bouncesink.service.chore import Chore
 
@@ -17,9 +17,6 @@ MONITOR = "monitor"
 
 EVERY = 60.0
 """Seconds between two looks."""
-
-SERVICE = "service"
-"""The beat by which `status` knows when the service was last there."""
 
 _MOST = 1000
 """Arrivals of a span that are counted: more than that is a lot."""

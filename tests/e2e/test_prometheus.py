@@ -41,7 +41,7 @@ def promtool(*arguments: str, stdin: str | None = None) -> str:
 def test_the_rules_ring_when_they_should() -> None:
     assert "SUCCESS" in promtool("check", "rules", "bouncesink.rules.yml")
     assert "SUCCESS" in promtool("check", "config", "scrape.yml")
-    assert "SUCCESS" in promtool("test", "rules", "rules_test.yml")
+    assert "SUCCESS" in promtool("test", "rules", "rules_test.yml", "silence_test.yml")
 
 
 @contextmanager
