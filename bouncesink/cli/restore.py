@@ -87,7 +87,8 @@ def _forgot(config: Config) -> tuple[list["Forgot"], bool]:
     if not config.ledger.path.exists():
         return [], False
     try:
-        with closing(open_ledger(config.ledger.path)) as ledger:
+        # Only to read: what may be damaged is set aside as it is.
+        with closing(open_ledger(config.ledger.path, read_only=True)) as ledger:
             return ledger.all_forgotten(), False
     except LedgerBusy:
         raise

@@ -144,7 +144,7 @@ def _contacts(
     engine: Engine, made: Verification, advance: Callable[[int], object]
 ) -> Iterator[Finding]:
     behind = set(engine.ledger.unfolded())
-    wrong: list[str] = []
+    wrong = engine.ledger.addresses_with_wrong_gate()
     for contacts in engine.ledger.all_contacts(_BATCH):
         made.contacts += len(contacts)
         events = engine.ledger.events_of(contact.address for contact in contacts)

@@ -44,8 +44,6 @@ _RULES = {
     "WHERE number NOT IN (SELECT number FROM arrivals)",
     "an event is of another domain than its address": "SELECT id FROM events "
     "WHERE address NOT LIKE '%@' || domain",
-    "an address's gate is not as its reasons say": "SELECT address FROM contacts "
-    "WHERE mailable <> (suppressed = '')",
     "an action is of no kind that we know": f"SELECT key FROM actions "
     f"WHERE kind NOT IN ({_words(ActionKind)})",
     "an action is in no state that we know": f"SELECT key FROM actions "
@@ -105,6 +103,10 @@ class Wholeness(Tables):
     def all_actions(self) -> Iterator[Action]:
         for page in self._pages("actions", "number", rows.ACTION):
             yield from self._nouns(rows.action_of, page)
+
+    def addresses_with_wrong_gate(self) -> list[str]:
+        sql = "SELECT address FROM contacts WHERE mailable <> (suppressed = '') LIMIT ?"
+        return [address for (address,) in self._db.all(sql, (_SHOWN,))]
 
     def addresses_without_contact(self) -> list[str]:
         sql = (
