@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bouncesink.engine import utcnow
 from bouncesink.errors import ConfigError
-from bouncesink.intake.webhooks import Account, Means, Refused, Request, open_accounts
+from bouncesink.intake.webhooks import Account, Means, Refused, Request, Told, open_accounts
 from bouncesink.intake.webhooks.request import Fetch
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import say
@@ -19,7 +19,7 @@ from bouncesink.web.protection import say
 MAX_AT_ONCE = 128
 """Requests that are verified and committed at the same time."""
 MAX_HELD = 64_000_000
-"""Octets of requests that are on their way in, all together."""
+"""Octets of the bodies of all of them, and of those that are on their way in."""
 MAX_REMEMBERED = 100_000
 
 AGAIN = 5
@@ -73,7 +73,34 @@ class _Door:
         if request.content_type not in account.provider.content_types:
             wanted = " or ".join(account.provider.content_types)
             raise Refused(415, "type", f"Content-Type: {wanted} is wanted")
-        body = await self._body(request, account.provider.max_body)
+        body = bytearray()
+        try:
+            await self._read(request, account.provider.max_body, body)
+            told = await self._record(request, account, bytes(body))
+        finally:
+            self._held -= len(body)
+        self._context.webhook(account.name, "taken", len(told.events))
+        self._context.webhook(account.name, "ignored", told.ignored)
+        log.info(
+            "webhook.taken", account=account.name, events=len(told.events), ignored=told.ignored
+        )
+        return web.json_response({"taken": len(told.events), "ignored": told.ignored})
+
+    async def _read(self, request: web.Request, most: int, body: bytearray) -> None:
+        """Read a body as it comes, within what this one, and all of them, may have."""
+        too_large = Refused(413, "size", f"at most {most:,} octets are taken")
+        if (request.content_length or 0) > most:
+            raise too_large
+        async for chunk in request.content.iter_any():
+            body += chunk
+            self._held += len(chunk)
+            if len(body) > most:
+                raise too_large
+            if self._held > MAX_HELD:
+                raise Refused(503, "busy", "too much at once, try again later")
+
+    async def _record(self, request: web.Request, account: Account, body: bytes) -> Told:
+        """Verify a request, and return when all that it tells is committed."""
         if self._at_once >= MAX_AT_ONCE:
             raise Refused(503, "busy", "too much at once, try again later")
         self._at_once += 1
@@ -83,34 +110,9 @@ class _Door:
             told = await account.provider.told(Request(headers, body, now))
             if told.events:
                 await self._context.submit(list(account.arrivals(told, now)))
+            return told
         finally:
             self._at_once -= 1
-        self._context.webhook(account.name, "taken", len(told.events))
-        self._context.webhook(account.name, "ignored", told.ignored)
-        log.info(
-            "webhook.taken", account=account.name, events=len(told.events), ignored=told.ignored
-        )
-        return web.json_response({"taken": len(told.events), "ignored": told.ignored})
-
-    async def _body(self, request: web.Request, most: int) -> bytes:
-        """Read the body as it comes, within what this one, and all of them, may have."""
-        too_large = Refused(413, "size", f"at most {most:,} octets are taken")
-        if (request.content_length or 0) > most:
-            raise too_large
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                self._held += len(chunk)
-                if size > most:
-                    raise too_large
-                if self._held > MAX_HELD:
-                    raise Refused(503, "busy", "too much at once, try again later")
-                chunks.append(chunk)
-        finally:
-            self._held -= size
-        return b"".join(chunks)
 
     def _refuse(self, account: Account, refused: Refused) -> web.Response:
         self._context.webhook(account.name, f"refused: {refused.why}", 1)

@@ -80,7 +80,10 @@ class Mailgun:
         reach = timedelta(seconds=self._max_age) + SKEW
         tokens = Tokens(reach)
         for raw in await self._stored(self._source, now - reach):
-            known = object_of(raw)
+            try:
+                known = object_of(raw)
+            except Refused:  # something was erased from it
+                continue
             token = text_of(table_of(known.get("signature")).get("token"))
             tokens.admit(token, digest_of(known.get("event-data")), now)
         return tokens

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from bouncesink.config import read_secret
-from bouncesink.errors import BouncesinkError, ConfigError
+from bouncesink.errors import ConfigError
 from bouncesink.parse.jsonfields import canonical
 
 MAX_EVENTS = 5000
@@ -56,7 +56,7 @@ class Told:
     ignored: int = 0
 
 
-class Refused(BouncesinkError):
+class Refused(Exception):
     """Nothing of the request is kept. `status` is of HTTP; `why` one stable word, for counting."""
 
     def __init__(self, status: int, why: str, said: str) -> None:
