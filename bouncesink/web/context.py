@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from bouncesink.config import Config
 from bouncesink.ledger import Ledger
 from bouncesink.model import Arrival
+from bouncesink.web.access.people import People
 from bouncesink.web.ledgers import Ledgers
 
 Submit = Callable[[Sequence[Arrival]], Awaitable[None]]
@@ -55,6 +56,7 @@ class AppContext:
     metrics: Callable[[Ledger | None], bytes] | None = None
     observe: Observe = lambda *_: None
     webhook: ObserveWebhook = lambda *_: None
+    people: People = field(default_factory=People)
 
 
 def across(loop: asyncio.AbstractEventLoop, submit: Submit) -> Submit:

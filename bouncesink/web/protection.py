@@ -127,7 +127,7 @@ def say(status: int, error: str, *, close: bool = False, later: int = 0) -> web.
 
 
 def _refusal(request: web.Request, hosts: set[str], most: int) -> web.Response | None:
-    if not _is_ours(request.headers.get("Host", ""), hosts):
+    if not _is_ours(request.headers.get("Host", "localhost"), hosts):  # every browser sends it
         # A page of another site that had its own name point here would come by that name.
         return say(421, "not asked for by a name of ours; web.hosts lists them")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":

@@ -16,7 +16,7 @@ from bouncesink.config import Config
 from bouncesink.config.exposure import refusal
 from bouncesink.errors import ConfigError
 from bouncesink.intake.listeners import Listener, open_listeners
-from bouncesink.web import gate, health, metrics, webhooks
+from bouncesink.web import gate, health, metrics, pages, webhooks
 from bouncesink.web.connections import Connections
 from bouncesink.web.context import AppContext
 from bouncesink.web.protection import preparing, protecting, watching
@@ -28,6 +28,7 @@ ROUTES: tuple[Routes, ...] = (
     metrics.routes,
     gate.routes,
     webhooks.routes,
+    pages.routes,
 )
 
 BACKLOG = 128
@@ -40,7 +41,7 @@ class _AiohttpsLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):  # a peer that speaks no HTTP
+        if isinstance(error, HttpProcessingError | UnicodeError):  # a peer that speaks no HTTP
             log.debug("web.bad_request", error=type(error).__name__)
         else:
             log.error("web.aiohttp", message=record.getMessage(), exc_info=error)

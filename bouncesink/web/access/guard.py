@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bouncesink.config import WebConfig
 from bouncesink.errors import ConfigError
-from bouncesink.web.access.attempts import Attempts
-from bouncesink.web.access.sessions import Session, Sessions
+from bouncesink.web.access.people import People
+from bouncesink.web.access.sessions import Session
 from bouncesink.web.access.users import Entry, Role, User, load, matches
 
 COOKIE = "bouncesink"
@@ -34,11 +34,12 @@ class Guard:
     Without `web.users` and `web.proxy_user` nobody is let in, and `closed` says what to do.
     """
 
-    def __init__(self, config: WebConfig) -> None:
+    def __init__(self, config: WebConfig, people: People | None = None) -> None:
+        people = people or People()
         self._config = config
-        self._sessions = Sessions()
-        self._proxied: dict[str, Session] = {}
-        self._attempts = Attempts()
+        self._sessions = people.sessions
+        self._proxied = people.proxied
+        self._attempts = people.attempts
         self._entries: dict[str, Entry] = {}
         self._next = 0.0
         self._turn = asyncio.Semaphore(AT_ONCE)

@@ -21,12 +21,16 @@ MOST = 1000
 
 @dataclass(slots=True)
 class Session:
-    """`form_token` is what a form of this session must bring back (CSRF)."""
+    """`form_token` is what a form of this session must bring back (CSRF).
+
+    `said` is what the next page is to say of the last act, and whether it went well.
+    """
 
     user: User
     began: float
     seen: float
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    said: tuple[str, bool] | None = None
 
 
 class Sessions:

@@ -4,9 +4,11 @@ import unicodedata
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from bouncesink import __version__
 from bouncesink.web.access.sessions import Session
@@ -28,8 +30,14 @@ def page(
     text = (
         environment().get_template(template).render(session=session, version=__version__, **values)
     )
-    headers = {"Content-Security-Policy": POLICY}
+    # With no-referrer, browsers name no origin with a form, and the guard wants to see it.
+    headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+def path_of(address: str) -> str:
+    """Give the page of an address."""
+    return f"/addresses/{quote(address, safe='')}"
 
 
 def see_other(path: str) -> web.Response:
@@ -48,6 +56,8 @@ def environment() -> Environment:
     )
     made.filters["when"] = when
     made.filters["plain"] = plain
+    made.filters["marked"] = marked
+    made.globals["path_of"] = path_of
     return made
 
 
@@ -65,3 +75,13 @@ def plain(text: object, width: int = 0) -> str:
         for c in str(text if text is not None else "")[: width * 4 or None]
     )
     return shown[: width - 1] + "…" if width and len(shown) > width else shown
+
+
+def marked(text: str, words: str) -> Markup:
+    """Show a sentence with the words in it that a rule spoke about, whatever their case."""
+    shown, sought = plain(text), plain(words)
+    at = shown.casefold().find(sought.casefold()) if sought else -1
+    if at < 0 or len(shown.casefold()) != len(shown):
+        return escape(shown)
+    end = at + len(sought)
+    return Markup("{}<mark>{}</mark>{}").format(shown[:at], shown[at:end], shown[end:])
