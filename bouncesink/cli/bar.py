@@ -25,9 +25,9 @@ class Bar:
         self._mails = 0
         self._since = time.monotonic()
 
-    def advance(self, octets: int) -> None:
-        """Take one mail of so many octets for read."""
-        self._mails += 1
+    def advance(self, octets: int, mails: int) -> None:
+        """Take so much for read."""
+        self._mails += mails
         if self._bar:
             self._bar.update(octets, self._rate())
 
@@ -55,6 +55,7 @@ def progress(total: int, label: str) -> Iterator[Bar]:
     with click.progressbar(
         length=total,
         label=label,
+        width=0,
         file=sys.stderr,
         item_show_func=lambda text: text,
         update_min_steps=max(1, total // _STEPS),

@@ -137,7 +137,8 @@ def _batches(found: "Iterable[Found]", tally: Tally, bar: Bar) -> Iterator[_Batc
             if not each.resumed.done:
                 bar.say(f"{safe(each.file)}: goes on after {each.resumed.mails:,} mails")
         else:
-            bar.advance(each.read)
+            is_mail = bool(each.raw or each.problem or each.passed_over)
+            bar.advance(each.read, int(is_mail))
         if each.problem:
             bar.say(f"bouncesink: {safe(each.file)} {each.problem}")
         tally.find(each)

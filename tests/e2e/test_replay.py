@@ -1,5 +1,8 @@
-"""A replay that is stopped, by Ctrl-C or by `kill -9`, goes on where it was."""
+"""`replay` of an mbox as a person runs it: on a terminal, and stopped by Ctrl-C or `kill -9`."""
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -30,6 +33,25 @@ def an_mbox(mails: int) -> str:
 def totals() -> Totals:
     with closing(open_ledger(LEDGER, read_only=True)) as ledger:
         return ledger.totals()
+
+
+def test_a_terminal_sees_how_far_it_is(run: Run) -> None:
+    Path("all.mbox").write_text(an_mbox(1200))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bouncesink", "replay", "all.mbox"]
+    with Path("said").open("wb") as said:
+        replay = subprocess.Popen(command, stdout=said, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        while part := os.read(ours, 1 << 16):
+            shown += part
+    os.close(ours)
+    assert replay.wait() == 0
+    assert b"1,200 mails read" in Path("said").read_bytes()
+    assert b"%" not in Path("said").read_bytes()
+    assert b"100%" in shown
+    assert b"1,200 mails" in shown
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
