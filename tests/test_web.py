@@ -144,6 +144,25 @@ async def test_it_is_asked_for_by_its_names(tmp_path: Path, host: str) -> None:
         assert (await it.ask("/healthz", "HEAD", headers={"Host": host})).body == b""
 
 
+async def test_a_probe_may_leave_the_host_out(tmp_path: Path) -> None:
+    async with site(tmp_path) as it:
+        assert (await talk(it, b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.0 200 ")
+
+
+async def test_what_the_world_says_is_no_error_of_ours(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with site(tmp_path, timeout=0.2) as it:
+            for line in (
+                b"Expect: \xa4",
+                b"Content-Length: -1",
+                b"Host: \xff",
+                b"X: " + b"a" * 9000,
+            ):
+                await talk(it, b"GET /healthz HTTP/1.1\r\n" + line + b"\r\n\r\n")
+            assert (await it.ask("/healthz")).status == 200
+    assert not [each for each in logs if each["log_level"] == "error"]
+
+
 async def test_what_goes_well_is_logged_and_counted_by_its_template(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with site(tmp_path, routes=TRIAL) as it:

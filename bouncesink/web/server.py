@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -94,7 +95,8 @@ class WebServer:
         """Let requests in flight finish; returns within `patience` seconds, whatever they do."""
         if self._loop is None:
             return
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with suppress(RuntimeError):  # it has ended meanwhile
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(patience)
         if self._thread.is_alive():
             log.warning("web.cut")
