@@ -36,7 +36,7 @@ def totals() -> Totals:
 
 
 def test_a_terminal_sees_how_far_it_is(run: Run) -> None:
-    Path("all.mbox").write_text(an_mbox(1200))
+    Path("all.mbox").write_text(an_mbox(1600))
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "bouncesink", "replay", "all.mbox"]
     with Path("said").open("wb") as said:
@@ -48,10 +48,10 @@ def test_a_terminal_sees_how_far_it_is(run: Run) -> None:
             shown += part
     os.close(ours)
     assert replay.wait() == 0
-    assert b"1,200 mails read" in Path("said").read_bytes()
+    assert b"1,600 mails read" in Path("said").read_bytes()
     assert b"%" not in Path("said").read_bytes()
     assert b"100%" in shown
-    assert b"1,200 mails" in shown
+    assert b"1,600 mails" in shown
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
