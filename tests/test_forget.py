@@ -16,7 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mails import hard
 
+from bouncesink.config import Config
+from bouncesink.engine import Engine
+from bouncesink.engine.forget import forget
 from bouncesink.engine.mentions import Mentions
+from bouncesink.engine.review import Decision
 from bouncesink.ledger import open_ledger
 
 WHO = "lead@example.org"
@@ -80,6 +84,7 @@ def test_no_file_of_the_ledger_has_the_address_any_more(run: Run, told: Path) ->
     result = run(*FORGET)
     assert result.code == 0, result.err
     assert WHO not in result.out
+    assert "by hand: hubspot_proposal, smartlead_removal." in result.out
     assert traces(told) == []
 
 
@@ -173,6 +178,22 @@ def test_twice_is_as_once(run: Run, told: Path) -> None:
     assert run(*FORGET).code == 0
     acts = [line["act"] for line in run("audit", "--json").lines]
     assert acts.count("forget") == 1
+
+
+def test_cut_off_anywhere_it_is_finished_by_the_next(told: Path) -> None:
+    with closing(open_ledger(told)) as ledger:
+        engine = Engine(ledger, Config())
+
+        def cut_off(_octets: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            forget(engine, WHO, Decision("ops", "asked"), cut_off)
+        # By now nothing new is stored, and nobody is told that it may be mailed.
+        assert not ledger.contacts([WHO])[WHO].mailable
+        assert traces(told)
+        forget(engine, WHO, Decision("ops", "asked"))
+    assert traces(told) == []
 
 
 def test_without_its_key_nobody_is_told_that_it_may_be_mailed(run: Run, told: Path) -> None:

@@ -52,6 +52,8 @@ def command(
         f"{plural(done.actions, 'action')}; named in {plural(done.mentions, 'other row')}."
     )
     click.echo("Clear the row in the sheet by hand: it is yours. Older backups still have it all.")
+    if done.undone:
+        click.echo(f"Not carried out, so do it by hand: {', '.join(done.undone)}.")
     if not done.wiped:
         click.echo(
             "The log beside the ledger still has traces, as somebody reads it all the while: run "

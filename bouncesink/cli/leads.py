@@ -9,6 +9,7 @@ import click
 
 from bouncesink.address import normalise
 from bouncesink.cli.options import (
+    actor_option,
     config_options,
     json_option,
     limit_option,
@@ -37,13 +38,15 @@ def command() -> None:
 
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
+@actor_option
 @config_options
 @json_option
-def import_(file: Path, config: Config, *, as_json: bool) -> None:
+def import_(file: Path, actor: str, config: Config, *, as_json: bool) -> None:
     """Make the rows of FILE, a CSV, all the leads there are; for whoever has no sheet.
 
     The file needs the columns that [sheet] names, and is never written.
     """
+    from bouncesink.ledger import AuditLine
     from bouncesink.outbox import flush
     from bouncesink.outbox.imported import ImportedLeads
 
@@ -56,6 +59,9 @@ def import_(file: Path, config: Config, *, as_json: bool) -> None:
     with open_engine(config) as engine:
         source = ImportedLeads(file, config.sheet)
         result = flush(source, engine.ledger, config, redecide=engine.redecide)
+        after = plural(result.leads, "lead")
+        line = AuditLine(engine.clock(), actor, "leads import", str(file.absolute()), after=after)
+        engine.ledger.add_audit([line])
     if as_json:
         print_json(
             {

@@ -3,6 +3,7 @@
 import click
 
 from bouncesink.cli.options import (
+    actor_option,
     config_options,
     json_option,
     open_engine,
@@ -17,17 +18,22 @@ from bouncesink.shape import contact_as_json
 
 @click.command()
 @click.option("--apply", is_flag=True, help="Write the changes, not only show them.")
+@actor_option
 @config_options
 @json_option
-def command(config: Config, *, apply: bool, as_json: bool) -> int:
+def command(actor: str, config: Config, *, apply: bool, as_json: bool) -> int:
     """Read every stored arrival with today's rules, and show which addresses would change.
 
     What operators did stays in force.
     """
     from bouncesink.engine.rebuild import rebuild
+    from bouncesink.ledger import AuditLine
 
     with reader_pool(config) as pool, open_engine(config) as engine:
         changes = rebuild(engine, pool, apply=apply)
+        if apply:
+            after = plural(len(changes), "address changed", "addresses changed")
+            engine.ledger.add_audit([AuditLine(engine.clock(), actor, "rebuild", after=after)])
     if as_json:
         for change in changes:
             print_json(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bouncesink.address import normalise
-from bouncesink.cli.options import config_options, json_option, print_json
+from bouncesink.cli.options import actor_option, config_options, json_option, print_json
 from bouncesink.cli.refusals import Refusals, given_rows
 from bouncesink.cli.show import plural
 from bouncesink.config import Config
@@ -24,16 +24,17 @@ def command() -> None:
 
 @command.command("import")
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
+@actor_option
 @config_options
 @json_option
-def import_(path: Path, config: Config, *, as_json: bool) -> int:
+def import_(path: Path, actor: str, config: Config, *, as_json: bool) -> int:
     """Take messages that were sent from a CSV file or JSON lines; - for standard input.
 
     Columns: message_id, recipient, and where known sent_at (ISO 8601 or as in mail), campaign and
     mailbox. What is there already stays as it is. A row that is not right is refused by its line
     and the rest go in; exits with 1 then.
     """
-    from bouncesink.ledger import open_ledger
+    from bouncesink.ledger import AuditLine, open_ledger
 
     refusals = Refusals(path)
     taken = new = 0
@@ -43,6 +44,8 @@ def import_(path: Path, config: Config, *, as_json: bool) -> int:
         while batch := list(islice(sends, _BATCH)):
             taken += len(batch)
             new += sum(ledger.put_sends(batch))
+        now, after = datetime.now(UTC), f"{plural(taken, 'send')}, {new:,} new"
+        ledger.add_audit([AuditLine(now, actor, "sends import", str(path), after=after)])
     finally:
         ledger.close()
     refusals.close()

@@ -19,13 +19,18 @@ from bouncesink.engine.mentions import Mentions, in_text, spellings
 from bouncesink.engine.review import Decision
 from bouncesink.errors import InputError
 from bouncesink.ledger import ArrivalState, AuditLine, Forgot, Held
+from bouncesink.model import ActionKind
 
 _BATCH = 200
+_ELSEWHERE = {ActionKind.HUBSPOT_PROPOSAL.value, ActionKind.SMARTLEAD_REMOVAL.value}
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was erased. `wiped` is whether the last traces are gone from the files by now."""
+    """What was erased. `wiped` is whether the last traces are gone from the files by now.
+
+    `undone` are the kinds of the actions that were still to be carried out elsewhere.
+    """
 
     name: str
     events: int
@@ -34,6 +39,7 @@ class Forgotten:
     actions: int
     mails: int
     mentions: int
+    undone: tuple[str, ...]
     wiped: bool
 
 
@@ -52,6 +58,7 @@ def forget(
     with ledger.transaction():
         again = bool(ledger.forgotten([address]))
         mails = {e.arrival_id for e in ledger.events_of([address]).get(address, [])} - {None}
+        undone = {action.kind.value for action in ledger.open_actions([address])}
         ledger.put_forgotten(address, now)
         removed = ledger.erase_address(address)
         _erase(engine, {each for each in mails if each})
@@ -78,6 +85,7 @@ def forget(
         actions=removed["actions"],
         mails=len(mails),
         mentions=mentions,
+        undone=tuple(sorted(undone & _ELSEWHERE)),
         wiped=ledger.wipe(spelt),
     )
 

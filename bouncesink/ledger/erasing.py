@@ -18,6 +18,7 @@ _OWN = {
     "leads": "address",
     "sends": "recipient",
     "actions": "address",
+    "unfolded": "address",
 }
 """Whose rows are about the address in this column."""
 
