@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOURS = timedelta(hours=1)
 LIMITS = AlertsConfig(mail_to=("ops@example.com",), mail_from="bouncesink@example.com")
 FAILED = {(ActionKind.WEBHOOK, ActionState.FAILED): 2}
-BUSY = (9, 4, 0, 7)
+BUSY = (19, 10, 0, 11)
 
 
 def seen(
@@ -60,8 +60,8 @@ MINUTE = timedelta(minutes=1)
         (seen(), []),
         (seen(silent=6 * HOURS), ["silence"]),
         (seen(silent=6 * HOURS - MINUTE), []),
-        (seen(silent=6 * HOURS, past=(9, 0, 0, 11)), []),  # a quiet time of the week
-        (seen(silent=6 * HOURS, past=(1, 1, 1, 1)), []),  # too few for a silence to tell
+        (seen(silent=6 * HOURS, past=(90, 0, 0, 11)), []),  # a quiet time of the week
+        (seen(silent=6 * HOURS, past=(9, 10, 10, 10)), []),  # too few for a silence to tell
         (seen(silent=6 * HOURS, past=()), []),  # a young ledger
         (seen(silent=6 * HOURS, up=SETTLING - MINUTE), []),  # what waited elsewhere comes yet
         (seen(silent=6 * HOURS, up=SETTLING), ["silence"]),
@@ -254,7 +254,7 @@ def test_the_monitor_knows_what_the_ledger_held_weeks_ago(desk: Desk) -> None:
     arrivals = [
         Arrival(f"{at}-{n}", "lmtp", "", "", at + n * MINUTE, b"x")
         for at in weeks
-        for n in range(6)
+        for n in range(10)
     ]
     desk.ledger.append(arrivals)
     config = Config(ledger=LedgerConfig(path=desk.path), alerts=desk.config)

@@ -3,13 +3,13 @@
 An alert is told when it begins and when it is over, never in between. Thresholds to end are not
 those to begin, so that what hovers about one does not ring each time.
 
-Silence is judged by the week before: nothing has come for `silence_after` seconds, although in at
-least three of the last four weeks something did in the same hours of the same weekday, and 20
-arrivals or more in all four together (were they independent of each other, one such silence in a
-hundred would be by chance). So nights and weekends on which little comes ring no alarm, an outage
-or a holiday three weeks ago hides none, and a new ledger is quiet for three weeks. A public holiday
-may ring it. For a while after a start it does not ring: the mail server in front comes back after
-what was down by itself.
+Silence is judged by the weeks before: nothing has come for `silence_after` seconds, although in at
+least three of the last four weeks something did in the same hours of the same weekday, and 40
+arrivals or more in all four together. (With ten at a time that come independently of each other,
+such a silence is mere chance once in a year and a half; with five it would be each week.) So nights
+and weekends on which little comes ring no alarm, one outage or holiday in the four weeks hides
+none, and a new ledger is quiet for three weeks. A public holiday may ring it. For a while after a
+start it does not ring: the mail server in front tries again at times of its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ SETTLING = timedelta(seconds=5400)
 
 WEEKS = 4
 ENOUGH_WEEKS = 3
-ENOUGH_ARRIVALS = 20
+ENOUGH_ARRIVALS = 40
 
 DEAD_LETTERS = "dead-letters"
 REVIEW = "review"
