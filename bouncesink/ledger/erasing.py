@@ -14,7 +14,6 @@ from bouncesink.model import Send
 _OWN = {
     "events": "address",
     "contacts": "address",
-    "unfolded": "address",
     "leads": "address",
     "sends": "recipient",
     "actions": "address",
