@@ -4,8 +4,9 @@
 
 `bouncesink serve` takes bounces in over LMTP, reads them and flushes a CSV sheet, all at once. The
 load holds back while more than `--backlog` arrivals wait to be read, or it would measure the disk's
-size. A third of the mails are about new addresses, a third about those of the sheet's leads, and a
-third are the samples, of every kind there is, again and again under new Message-IDs.
+size. A third of the mails are about new addresses, a third about those of the sheet's leads, of a
+few messages to each, so that the sheet itself does not grow, and a third are the samples, of every
+kind there is, again and again under new Message-IDs.
 
 A line is printed each minute, and at the end the slope of each measure after the first quarter.
 Exits with 1 when one is not flat, or when a mail was lost.
@@ -34,6 +35,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECIPIENT = "bounces@example.org"
 LEADS = 5000
+MESSAGES = 2
+"""To each lead."""
+
 SAMPLE_EVERY = 2.0
 MARK = "soak-mark"
 
@@ -81,7 +85,7 @@ Content-Type: message/rfc822
 From: sales@example.org
 To: ADDRESS
 Subject: a question
-Message-ID: <original-{MARK}@example.org>
+Message-ID: <original-TURN@example.org>
 
 {"How are you? " * 60}
 --b--
@@ -96,7 +100,9 @@ def mails() -> Iterator[bytes]:
     for number, sample in zip(itertools.count(), itertools.cycle(samples), strict=False):
         code, words = ANSWERS[number // 3 % len(ANSWERS)]
         address = f"new{number}@example.com" if number % 3 else f"lead{number % LEADS}@example.com"
+        turn = str(number // (3 * LEADS) % MESSAGES)
         text = BOUNCE.replace("ADDRESS", address).replace("CODE", code).replace("WORDS", words)
+        text = text.replace("TURN", turn)
         raw = sample if number % 3 == 2 else text.encode()
         raw = raw.replace(MARK.encode(), f"soak-{number}".encode())
         yield re.sub(rb"\r?\n", b"\r\n", raw).replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n"
