@@ -150,9 +150,10 @@ class Archive:
         return self._one_of_many(name, raw, replace(after, mails=after.mails + 1))
 
     def _one_of_many(self, name: str, raw: bytes | None, after: Replay) -> Found:
-        if problem := self._problem(raw):
+        problem = self._problem(raw)
+        if problem or raw is None:
             return self._found(name, after, problem=problem)
-        if raw is None or not (self._wanted.everything or not is_ordinary(raw)):
+        if not self._wanted.everything and is_ordinary(raw):
             return self._found(
                 name,
                 replace(after, passed_over=after.passed_over + 1),
