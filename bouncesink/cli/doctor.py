@@ -60,6 +60,8 @@ def _recipients(config: Config) -> Iterator[Finding]:
     if config.lmtp.recipients or config.mailboxes:
         accepted = (*config.lmtp.recipients, *(each.address for each in config.mailboxes))
         yield Finding("recipients", "ok", ", ".join(accepted))
+    elif config.providers:
+        yield Finding("recipients", "ok", "none: bounces come by webhook only")
     else:
         yield Finding("recipients", "fail", "lmtp.recipients is empty: no mail would be accepted")
     if not config.mailboxes:

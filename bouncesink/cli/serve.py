@@ -23,7 +23,7 @@ def command(ctx: click.Context, config: Config) -> None:
     from bouncesink.service import serve
 
     def checked(config: Config) -> Config:
-        if not config.lmtp.recipients and not config.mailboxes:
+        if not (config.lmtp.recipients or config.mailboxes or config.providers):
             raise ConfigError(
                 "no recipient is configured, so no mail would be accepted. In the config file: "
                 '[lmtp] recipients = ["bounces@example.com"]'
