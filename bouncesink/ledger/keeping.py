@@ -27,16 +27,16 @@ class Keeping(Tables):
     def arrivals_kept(
         self, kept: Collection[Kept], before: datetime, batch: int
     ) -> Iterator[list[Arrival]]:
+        # One after the other: each is in order in an index, so that no batch sorts all that wait.
         sql = (
-            f"{ARRIVALS} WHERE number > ? AND kept {IN_LIST} AND state = 'done' "
-            "AND received_at < ? ORDER BY number LIMIT ?"
+            f"{ARRIVALS} WHERE kept = ? AND number > ? AND state = 'done' AND received_at < ? "
+            "ORDER BY number LIMIT ?"
         )
-        last = 0
-        while found := self._db.all(
-            sql, (last, rows.json_list(kept), rows.time_text(before), batch)
-        ):
-            last = found[-1][0]
-            yield self._nouns(rows.arrival_of, (row[1:] for row in found))
+        for each in kept:
+            last = 0
+            while found := self._db.all(sql, (each, last, rows.time_text(before), batch)):
+                last = found[-1][0]
+                yield self._nouns(rows.arrival_of, (row[1:] for row in found))
 
     def cut(self, cuts: Sequence[Cut]) -> None:
         sql = (
