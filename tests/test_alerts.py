@@ -1,5 +1,6 @@
 """Alerts: when they begin and end, and that each is told once, whatever is down meanwhile."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +23,7 @@ from bouncesink.outbox.alerts import Alerts
 from bouncesink.outbox.worker import Worker
 from bouncesink.service.alerts import SETTLING, Snapshot, due
 from bouncesink.service.chore import Chore
+from bouncesink.service.health import Health
 from bouncesink.service.monitor import Monitor
 from bouncesink.standard_webhooks import is_signed
 
@@ -280,6 +282,23 @@ def test_the_monitor_knows_what_the_ledger_held_weeks_ago(desk: Desk) -> None:
         "bouncesink: over: nothing has arrived for 171 hours",
     ]
     assert desk.ledger.beats() == {"service": clock[0]}
+
+
+def test_a_part_that_is_stuck_is_told_of(desk: Desk) -> None:
+    seconds = [0.0]
+    health = Health(clock=lambda: seconds[0])
+    health.expect("engine", 60, vital=True)
+    seconds[0] = 3600
+    config = Config(ledger=LedgerConfig(path=desk.path), alerts=desk.config)
+    told = threading.Event()
+    chore = Chore("monitor", 60, Monitor(config, told.set).step, desk.path)
+    chore.start(health)
+    assert told.wait(20)
+    chore.stop()
+    assert chore.join(20)
+    (alert,) = desk.ledger.standing_alerts()
+    assert words(alert)[0] == "engine has trouble"
+    assert "stuck for 3,600 seconds" in words(alert)[1]
 
 
 def test_over_tells_of_what_it_was() -> None:
