@@ -169,10 +169,11 @@ class _Conversation:
 
     def do_list(self, _: str) -> None:
         for name, box in self.server.boxes.items():
-            self.say(f'* LIST ({box.attributes}) "/" "{name}"')
+            quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+            self.say(f'* LIST ({box.attributes}) "/" "{quoted}"')
 
     def do_examine(self, name: str) -> str:
-        self.folder = name.strip('"')
+        self.folder = re.sub(r"\\(.)", r"\1", name[1:-1])
         self.box = self.server.boxes[self.folder]
         if "refused" in self.box.attributes:
             return "NO [NOPERM] not for you"

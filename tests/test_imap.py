@@ -218,7 +218,7 @@ def test_a_connection_may_break_at_any_octet(
     mine(server, ledger, tmp_path)
     length = server.sent
     # Each time into another mailbox's name, so that each begins anew.
-    runs = range(0, length, 41)
+    runs = range(0, length, 67)
     for cut in runs:
         server.cuts = [cut, cut]
         anew = mailbox(server, tmp_path, f"box{cut}@example.com")
@@ -278,6 +278,19 @@ def test_a_folder_that_may_not_be_read_holds_up_no_other(
     assert done.new == 1
     assert "Secret" in done.problems[0]
     assert "not for you" in done.problems[0]
+
+
+def test_folders_with_odd_names_are_read(
+    server: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    names = ["INBOX", "Entw&APw-rfe", "Bad&name", 'with "quotes" and \\', "12", "caf\xe9"]
+    server.boxes = {name: Box() for name in names}
+    for number, name in enumerate(names):
+        server.boxes[name].add(hard(number))
+    done = mine(server, ledger, tmp_path)
+    assert done.new == 5
+    (problem,) = done.problems
+    assert "is no name of a folder" in problem
 
 
 def test_a_server_that_breaks_off_each_time_is_given_up(

@@ -10,8 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from private_postfix import free_port
 
 PASSWORD = "correct horse"
@@ -22,7 +26,9 @@ state_dir = {folder}/run
 log_path = {folder}/log
 protocols = imap
 listen = 127.0.0.1
-ssl = no
+ssl = yes
+ssl_cert = <{folder}/certificate.pem
+ssl_key = <{folder}/key.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain xoauth2
 mail_location = maildir:{folder}/mail/%u
@@ -66,7 +72,8 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {tls_port}
+    ssl = yes
   }}
 }}
 service anvil {{
@@ -99,12 +106,16 @@ class Dovecot:
         """Make the files; `tokens` is the URL of a token server that knows its own."""
         self.folder = folder
         self.port = free_port()
+        self.tls_port = free_port()
+        self.certificate = folder / "certificate.pem"
+        """Of localhost, signed by itself."""
         root = os.geteuid() == 0
         me = pwd.getpwuid(os.geteuid()).pw_name
         self.owner = "mail" if root else me
         parts = {
             "folder": folder,
             "port": self.port,
+            "tls_port": self.tls_port,
             "owner": self.owner,
             "group": self.owner,
             "internal": "dovecot" if root else me,
@@ -115,10 +126,32 @@ class Dovecot:
         (folder / "dovecot.conf").write_text(CONF.format_map(parts | {"oauth": oauth}))
         (folder / "oauth2.conf").write_text(OAUTH_CONF.format(url=tokens))
         (folder / "users").write_text("".join(f"{user}:{PASSWORD}\n" for user in users))
+        self._certify()
         for name in ("mail", "home"):
             (folder / name).mkdir()
             shutil.chown(folder / name, self.owner)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _certify(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        self.certificate.write_bytes(certificate.public_bytes(pem))
+        (self.folder / "key.pem").write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
 
     def start(self) -> None:
         command = ["dovecot", "-F", "-c", str(self.folder / "dovecot.conf")]

@@ -106,29 +106,35 @@ def flags_of(server: Dovecot) -> dict[tuple[str, str], list[bytes]]:
     return seen
 
 
-def config(folder: Path, port: int, auth: str = 'password_file = "password"') -> Path:
+def config(
+    folder: Path, host: str, auth: str = 'password_file = "password"', tls: str = "none"
+) -> Path:
     (folder / "password").write_text(PASSWORD)
     path = folder / "bouncesink.toml"
     path.write_text(
         '[lmtp]\nlisten = "127.0.0.1:0"\n[log]\nformat = "json"\n'
         + "".join(
             f'[[mailboxes]]\naddress = "{user}"\n'
-            f'imap = {{ host = "127.0.0.1:{port}", tls = "none", {auth} }}\n'
+            f'imap = {{ host = "{host}", tls = "{tls}", {auth} }}\n'
             for user in USERS
         )
     )
     return path
 
 
-def mine(path: Path) -> list[dict[str, object]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bouncesink", "mine", "--json", "--config", path.name],
+def run_mine(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bouncesink", "mine", *options, "--config", path.name],
         cwd=path.parent,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def mine(path: Path) -> list[dict[str, object]]:
+    done = run_mine(path, "--json")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -159,7 +165,7 @@ def ids(server: Dovecot) -> set[str]:
 
 
 def test_five_mailboxes_in_one_go(server: Dovecot, ids: set[str], tmp_path: Path) -> None:
-    path = config(tmp_path, server.port)
+    path = config(tmp_path, f"127.0.0.1:{server.port}")
     before = flags_of(server)
     results = mine(path)
     assert [each["looked_at"] for each in results] == [1000] * 5
@@ -225,7 +231,7 @@ def test_connections_that_are_cut_lose_nothing_and_double_nothing(
     seed: int, server: Dovecot, ids: set[str], tmp_path: Path
 ) -> None:
     with closing(CuttingProxy(server.port, seed)) as proxy:
-        results = mine(config(tmp_path, proxy.port))
+        results = mine(config(tmp_path, f"127.0.0.1:{proxy.port}"))
         assert [each["new"] for each in results] == [120] * 5
         assert proxy.cuts > 20
     assert taken(tmp_path) == dict.fromkeys(ids, 1)
@@ -234,7 +240,7 @@ def test_connections_that_are_cut_lose_nothing_and_double_nothing(
 def test_killed_and_started_again_it_takes_each_once(
     server: Dovecot, ids: set[str], tmp_path: Path
 ) -> None:
-    path = config(tmp_path, server.port)
+    path = config(tmp_path, f"127.0.0.1:{server.port}")
     command = [sys.executable, "-m", "bouncesink", "mine", "--config", path.name]
     for _ in range(3):
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
@@ -253,7 +259,7 @@ def _more_than(folder: Path, known: int) -> bool:
 
 
 def test_by_token(server: Dovecot, ids: set[str], tokens: TokenServer, tmp_path: Path) -> None:
-    path = config(tmp_path, server.port, 'oauth_file = "NAME.json"')
+    path = config(tmp_path, f"127.0.0.1:{server.port}", 'oauth_file = "NAME.json"')
     text = path.read_text()
     for user in USERS:
         text = text.replace("NAME", user, 1)
@@ -269,15 +275,25 @@ def test_by_token(server: Dovecot, ids: set[str], tokens: TokenServer, tmp_path:
     assert [each["new"] for each in results] == [120] * 5
     assert {call.path for call in tokens.calls} == {"/token", "/introspect"}
     tokens.refresh_tokens.pop(f"refresh-{USERS[0]}")
-    done = subprocess.run(
-        [sys.executable, "-m", "bouncesink", "mine", "--config", path.name],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_mine(path)
     assert done.returncode == 1
     assert f"no access token for {USERS[0]}" in done.stderr
+
+
+@pytest.mark.parametrize("tls", ["tls", "starttls"])
+def test_over_tls_only_to_whom_the_certificate_names(
+    tls: str, server: Dovecot, ids: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = server.tls_port if tls == "tls" else server.port
+    path = config(tmp_path, f"localhost:{port}", tls=tls)
+    stranger = run_mine(path)
+    assert stranger.returncode == 1
+    assert stranger.stderr.count("its certificate is not good: self-signed certificate") == 5
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+    mine(path)
+    assert taken(tmp_path) == dict.fromkeys(ids, 1)
+    by_another_name = run_mine(config(tmp_path, f"127.0.0.1:{port}", tls=tls))
+    assert by_another_name.stderr.count("its certificate is not good: IP address mismatch") == 5
 
 
 @contextmanager
@@ -295,8 +311,11 @@ def serving(path: Path) -> Iterator[Path]:
         process.wait()
 
 
-def test_mail_that_comes_wakes_the_service(server: Dovecot, ids: set[str], tmp_path: Path) -> None:
-    path = config(tmp_path, server.port)
+def test_mail_that_comes_wakes_the_service(
+    server: Dovecot, ids: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+    path = config(tmp_path, f"localhost:{server.tls_port}", tls="tls")
     with serving(path) as log:
         wait_until(lambda: log.read_text().count('"mining.done"') == 5, 40, "not mined")
         # Delivered as soon as all wait in IDLE, as the process titles of Dovecot do not tell.

@@ -19,7 +19,15 @@ from bouncesink.errors import MailboxError
 from bouncesink.identity import arrival_id
 from bouncesink.intake.imap.folders import folders_to_mine
 from bouncesink.intake.imap.login import Login
-from bouncesink.intake.imap.session import Broken, Examined, Glance, Refused, Session, connect
+from bouncesink.intake.imap.session import (
+    Broken,
+    Examined,
+    Glance,
+    Refused,
+    Session,
+    Unreachable,
+    connect,
+)
 from bouncesink.ledger import FolderCursor, Ledger, MinedMessage
 from bouncesink.model import Arrival
 from bouncesink.parse.likely import may_be_notification
@@ -63,6 +71,7 @@ class _Pass:
     started: datetime
     days: int | None
     done: Mined
+    connected: bool = False
     finished: set[str] = field(default_factory=set)
     batch: int = _BATCH
     steps: int = 0
@@ -108,12 +117,15 @@ class Miner:
         while self._goes_on():
             steps = run.steps
             try:
-                self._mine_folders(self._connected(), run)
+                session = self._connected()
+                run.connected = True
+                self._mine_folders(session, run)
                 break
             except Broken as error:
                 self.close()
                 setbacks = 1 if run.steps > steps else setbacks + 1
-                if setbacks > _SETBACKS:
+                never = isinstance(error, Unreachable) and not run.connected
+                if setbacks > _SETBACKS or never:
                     raise
                 log.info("mining.broken", mailbox=self.mailbox.address, error=str(error))
                 self.rest(0.1 * 2**setbacks if setbacks > 1 else 0.0)
@@ -185,8 +197,9 @@ class Miner:
             del fresh[: len(batch)]
         for uid in sorted(troubled):
             if run.strikes[name, uid] < _STRIKES:
-                run.strikes[name, uid] = _STRIKES - 1  # once in each pass
+                run.strikes[name, uid] = _STRIKES - 1  # for it is tried once in each pass
                 self._take(session, cursor, [uid], run)
+                run.strikes[name, uid] = _STRIKES
         last = max([examined.uidnext - 1, cursor.last_uid, *found])
         self.ledger.move_cursor(replace(cursor, last_uid=last, mined_at=run.started))
         self.ledger.forget_mined(cursor, run.started - timedelta(days=OVERLAP_DAYS) - 2 * _SLACK)

@@ -40,6 +40,10 @@ class Broken(MailboxError):
     """The connection is gone, or what comes over it makes no sense."""
 
 
+class Unreachable(Broken):
+    """There is no such host, nobody listens there, or its certificate is not good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Examined:
     """A folder as it was when it was opened; `uidnext` is 0 where the server does not say."""
@@ -72,13 +76,16 @@ class Session:
         _shut(self._client)
 
     def folders(self) -> list[Folder]:
+        """List the folders, each by the name that it has on the wire (modified UTF-7)."""
         with self._speaking():
             return [
-                Folder(name, frozenset(_text(each).lower() for each in attributes))
+                Folder(_text(name), frozenset(_text(each).lower() for each in attributes))
                 for attributes, _, name in self._client.list_folders()
             ]
 
     def examine(self, folder: str) -> Examined:
+        if not (folder.isascii() and folder.isprintable()):
+            raise Refused(f"{self._name}: {folder!r} is no name of a folder (RFC 3501, 5.1.3)")
         with self._speaking():
             answer = self._client.select_folder(folder, readonly=True)
             return Examined(_number(answer[b"UIDVALIDITY"]), _number(answer.get(b"UIDNEXT", 0)))
@@ -168,8 +175,8 @@ class Session:
 def connect(imap: ImapConfig, login: Login) -> Session:
     """Connect and log in.
 
-    Raises Broken when there is no connection, MailboxError when the login is refused, and
-    ConfigError for a secret that is none.
+    Raises Broken when there is no connection (Unreachable if that may last), MailboxError when the
+    login is refused, and ConfigError for a secret that is none.
     """
     host, port = _address(imap)
     name = f"{login.user} at {host}"
@@ -186,6 +193,7 @@ def connect(imap: ImapConfig, login: Login) -> Session:
             if imap.tls == "starttls":
                 client.starttls(context)
             client.normalise_times = False
+            client.folder_encode = False  # a name that is wrongly encoded must not end it all
             _log_in(client, login, secret)
             return Session(client, name)
     except BaseException:
@@ -227,7 +235,10 @@ def _connecting(name: str) -> Iterator[None]:
     except BouncesinkError:
         raise
     except OSError as error:
-        raise Broken(f"{name}: {_of_socket(error)}") from None
+        lasting = isinstance(
+            error, socket.gaierror | ConnectionRefusedError | ssl.SSLCertVerificationError
+        )
+        raise (Unreachable if lasting else Broken)(f"{name}: {_of_socket(error)}") from None
     except Exception as error:
         raise Broken(f"{name}: no IMAP server as we know it: {_one_line(str(error))}") from None
 
