@@ -29,8 +29,8 @@ class Keeping(Tables):
     ) -> Iterator[list[Arrival]]:
         # One after the other: each is in order in an index, so that no batch sorts all that wait.
         sql = (
-            f"{ARRIVALS} WHERE kept = ? AND number > ? AND state = 'done' AND received_at < ? "
-            "ORDER BY number LIMIT ?"
+            f"{ARRIVALS} WHERE kept = ? AND arrival_bytes.number > ? AND state = 'done' "
+            "AND received_at < ? ORDER BY arrival_bytes.number LIMIT ?"
         )
         for each in kept:
             last = 0
