@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from webhook_support import PROVIDERS, cases
 
 from bouncesink.address import normalise
 from bouncesink.classify import classify, load_rules
+from bouncesink.intake.webhooks.mandrill import form_of
 from bouncesink.model import Kind
 from bouncesink.parse.jsonfields import canonical
 from bouncesink.parse.told import READERS, parse_told
@@ -103,3 +105,11 @@ def test_there_is_a_reader_for_each() -> None:
     for provider in PROVIDERS:
         assert parse_told(provider, b"{oops").kind is Kind.UNREADABLE
         assert parse_told(provider, b"[" * 100_000).kind is Kind.UNREADABLE
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=5))
+def test_a_form_is_read_as_it_was_written(fields: dict[str, str]) -> None:
+    written = urlencode(fields, errors="surrogatepass")
+    read = form_of(written.encode()) if fields else {}
+    octets = {n.encode("utf-8", "surrogatepass"): v for n, v in fields.items()}
+    assert read == {n: v.encode("utf-8", "surrogatepass") for n, v in octets.items()}
