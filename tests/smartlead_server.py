@@ -10,12 +10,13 @@ API = "/api/v1"
 
 
 class SmartLeadServer(Service):
-    """`campaigns` are numbers by e-mail address."""
+    """`campaigns` are numbers by e-mail address, `statuses` those of campaigns by number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.leads: dict[str, int] = {}
         self.campaigns: dict[str, list[int]] = {}
+        self.statuses: dict[int, str] = {}
 
     @property
     def api(self) -> str:
@@ -34,7 +35,15 @@ class SmartLeadServer(Service):
         found = re.fullmatch(r"/campaigns/(\d+)/leads/(\d+)", path)
         if call.method == "DELETE" and found:
             return self._remove(int(found[1]), int(found[2]))
+        if call.method == "POST" and (found := re.fullmatch(r"/campaigns/(\d+)/status", path)):
+            return self._set_status(int(found[1]), call.json["status"])
         return Reply(404, {"message": "no such path"})
+
+    def _set_status(self, campaign: int, status: str) -> Reply:
+        if campaign not in self.statuses:
+            return Reply(404, {"message": "Campaign not found"})
+        self.statuses[campaign] = status
+        return Reply(200, {"ok": True})
 
     def _lead(self, email: str) -> Reply:
         if email not in self.leads:

@@ -26,6 +26,7 @@ def command(config: Config, *, dry_run: bool, as_json: bool) -> None:
 
     It is what `serve` does all the time. A flush that was cut off is made good by the next.
     """
+    from bouncesink.engine.stand_watch import stand_watch
     from bouncesink.ledger import SHEET
     from bouncesink.outbox import flush, open_sheet, preview
 
@@ -42,6 +43,7 @@ def command(config: Config, *, dry_run: bool, as_json: bool) -> None:
         with open_engine(config) as engine:
             result = flush(sheet, engine.ledger, config, redecide=engine.redecide)
             engine.ledger.put_beat(SHEET, engine.clock())
+            stand_watch(engine.ledger, config, engine.clock())
     if as_json:
         print_json({"sheet": sheet.name, "dry_run": dry_run, **_as_json(result)})
         return

@@ -20,11 +20,12 @@ Named = Iterator[tuple[Scope, str]]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What was seen at `at`: every rate, those that ask for something, and spikes of blocks."""
+    """What was seen at `at`: rates, blocks by provider, and of both what asks for something."""
 
     at: datetime
     rates: tuple[Rate, ...]
     alarms: tuple[Alarm, ...]
+    blocks: tuple[Blocks, ...]
     spikes: tuple[Blocks, ...]
 
 
@@ -35,9 +36,9 @@ def look(ledger: Ledger, config: WatchConfig, now: datetime) -> View:
     found = rates(
         _sent(ledger.sent_between(since, until)), _hard(ledger.bounced_between(since, until))
     )
-    blocked = ledger.blocked_between(now - timedelta(days=BEFORE + 1), until)
-    spikes = tuple(each for each in blocks(blocked) if is_spike(each, limits))
-    return View(now, tuple(found), tuple(alarms(found, limits)), spikes)
+    blocked = tuple(blocks(ledger.blocked_between(now - timedelta(days=BEFORE + 1), until)))
+    spikes = tuple(each for each in blocked if is_spike(each, limits))
+    return View(now, tuple(found), tuple(alarms(found, limits)), blocked, spikes)
 
 
 def limits_of(config: WatchConfig) -> Limits:

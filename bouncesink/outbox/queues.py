@@ -15,6 +15,9 @@ from bouncesink.model import OPEN, Action, ActionKind, ActionState
 
 KINDS = tuple(kind for kind in ActionKind if kind is not ActionKind.REVIEW)
 
+PROPOSALS = (ActionKind.HUBSPOT_PROPOSAL, ActionKind.CAMPAIGN_PAUSE)
+"""Kinds that are only carried out once somebody has approved them."""
+
 _ALL = 1_000_000
 _MANY = 50
 _PAGE = 500
@@ -130,8 +133,8 @@ def retry_all(ledger: Ledger, kind: ActionKind, by: By) -> int:
 
 
 def _claimable(kind: ActionKind) -> tuple[ActionState, ...]:
-    """Nothing is written to HubSpot that nobody has approved, by hand neither."""
-    return (ActionState.APPROVED,) if kind is ActionKind.HUBSPOT_PROPOSAL else CLAIM.states
+    """Nothing is written to HubSpot, and no campaign paused, that nobody has approved."""
+    return (ActionState.APPROVED,) if kind in PROPOSALS else CLAIM.states
 
 
 def _move_all(ledger: Ledger, found: Sequence[Action], what: Move, by: By) -> int:

@@ -7,6 +7,7 @@ from bouncesink.config import Config
 from bouncesink.outbox.alerts import Alerts
 from bouncesink.outbox.hubspot import HubSpot
 from bouncesink.outbox.smartlead import SmartLead
+from bouncesink.outbox.smartlead_pause import SmartLeadPause
 from bouncesink.outbox.webhook import Webhooks
 from bouncesink.outbox.worker import QueueSink
 
@@ -21,6 +22,10 @@ def _smartlead(config: Config, _: Clock) -> QueueSink | None:
     return SmartLead(config.smartlead) if config.smartlead.key_file else None
 
 
+def _pause(config: Config, _: Clock) -> QueueSink | None:
+    return SmartLeadPause(config.smartlead) if config.smartlead.key_file else None
+
+
 def _webhooks(config: Config, clock: Clock) -> QueueSink | None:
     return Webhooks(config.webhooks, clock) if config.webhooks.urls else None
 
@@ -33,6 +38,7 @@ SINKS: tuple[Callable[[Config, Clock], QueueSink | None], ...] = (
     _alerts,
     _hubspot,
     _smartlead,
+    _pause,
     _webhooks,
 )
 
@@ -44,4 +50,4 @@ def open_sinks(config: Config, clock: Clock) -> list[QueueSink]:
 
 def only_shows(config: Config, sink: QueueSink) -> bool:
     """Whether the config wants it only shown what a sink would do."""
-    return isinstance(sink, SmartLead) and config.smartlead.dry_run
+    return isinstance(sink, SmartLead | SmartLeadPause) and config.smartlead.dry_run

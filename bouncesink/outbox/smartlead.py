@@ -8,6 +8,7 @@ know ends in a dead letter that says so: nothing is guessed.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bouncesink.config import SmartLeadConfig
@@ -68,7 +69,7 @@ class SmartLead:
                 continue  # in a dry run, the others are to be shown, too
             answer = self._rest.call("DELETE", path)
             if answer.status not in (200, 204, 404):
-                return self._refusal(answer)
+                return refusal(answer, self._file)
         if refused:
             return None
         if not found.campaigns:
@@ -81,43 +82,44 @@ class SmartLead:
         if answer.status == 404 or (answer.status == 200 and lead in ({}, [])):
             return Done("SmartLead has no lead with this address")
         if answer.status != 200:
-            return self._refusal(answer)
+            return refusal(answer, self._file)
         if lead is None:
             return TemporarySinkError("SmartLead answered with something that is no JSON")
-        number = _number(lead.get("id")) if isinstance(lead, dict) else None
-        if number is None:
+        found = number(lead.get("id")) if isinstance(lead, dict) else None
+        if found is None:
             return PermanentSinkError(f"SmartLead gave no number of the lead: {_shape(lead)}")
         campaigns = _campaigns(lead, action)
         if campaigns is None:
-            return PermanentSinkError(f"SmartLead gave no campaigns of {number}: {_shape(lead)}")
-        return _Found(number, campaigns)
+            return PermanentSinkError(f"SmartLead gave no campaigns of {found}: {_shape(lead)}")
+        return _Found(found, campaigns)
 
-    def _refusal(self, answer: Answer) -> Outcome:
-        """Say what a refusal means; raise TryLater when no call can go well for now."""
-        said = f"({answer.status}: {words(answer)})"
-        if answer.status in (401, 403):
-            raise TryLater(
-                f"SmartLead does not accept the key in {self._file} {said}. Put a valid one there; "
-                "it is read anew at each attempt."
-            )
-        if answer.status in (400, 422):
-            return PermanentSinkError(f"SmartLead refused it {said}")
-        return TemporarySinkError(f"SmartLead answered something unexpected {said}")
+
+def refusal(answer: Answer, file: Path) -> Outcome:
+    """Say what a refusal means; raise TryLater when no call can go well for now."""
+    said = f"({answer.status}: {words(answer)})"
+    if answer.status in (401, 403):
+        raise TryLater(
+            f"SmartLead does not accept the key in {file} {said}. Put a valid one there; "
+            "it is read anew at each attempt."
+        )
+    if answer.status in (400, 422):
+        return PermanentSinkError(f"SmartLead refused it {said}")
+    return TemporarySinkError(f"SmartLead answered something unexpected {said}")
 
 
 def _campaigns(lead: dict[str, Any], action: Action) -> list[str] | None:
     """Give the numbers of the campaigns that a lead is in; None where nothing tells."""
     told = lead.get("lead_campaign_data")
-    named = _number(action.payload.get("campaign"))
+    named = number(action.payload.get("campaign"))
     if not isinstance(told, list):
         return [named] if named else None
-    found = [_number(each.get("campaign_id")) for each in told if isinstance(each, dict)]
+    found = [number(each.get("campaign_id")) for each in told if isinstance(each, dict)]
     if len(found) < len(told) or None in found:
         return None
     return list(dict.fromkeys(each for each in found if each))
 
 
-def _number(value: object) -> str | None:
+def number(value: object) -> str | None:
     """Give a number as digits: it goes into a path."""
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     return text if re.fullmatch(r"[0-9]{1,18}", text) else None

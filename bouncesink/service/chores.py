@@ -9,6 +9,7 @@ import structlog
 
 from bouncesink.config import Config
 from bouncesink.engine import Engine, utcnow
+from bouncesink.engine.stand_watch import stand_watch
 from bouncesink.ledger import SHEET, open_ledger
 from bouncesink.outbox import FlushResult, Sheet, flush, open_sheet, suppression
 from bouncesink.outbox.sinks import only_shows, open_sinks
@@ -19,6 +20,9 @@ from bouncesink.service.maintenance import maintenance_chores
 from bouncesink.service.mining import mining_chores
 from bouncesink.service.monitor import EVERY, MONITOR, Monitor
 from bouncesink.service.observers import Observers
+
+WATCH = 60.0
+"""Seconds between two looks at the rates where the sheet is not flushed by the service."""
 
 POLL = 5.0
 """Seconds after which the engine looks for arrivals that another process appended."""
@@ -46,6 +50,8 @@ def chores(config: Config, observers: Observers) -> dict[str, Chore]:
     made[MONITOR] = Chore(MONITOR, EVERY, Monitor(config, on_actions).step, path)
     if every := config.sheet.flush_every:
         made["sheet"] = Chore("sheet", every, _Flusher(config, on_actions, observers).step, path)
+    often = config.sheet.flush_every or WATCH
+    made["watch"] = Chore("watch", often, partial(_watch, config, on_actions), path)
     if config.gate.export is not None:
         made["export"] = Chore("export", config.gate.export_every, partial(_export, config), path)
     return made | maintenance_chores(config) | mining_chores(config, made["engine"].wake)
@@ -78,6 +84,14 @@ def _work(config: Config, sink: QueueSink, chore: Chore) -> None:
             chore.trouble(str(worker.trouble or ""))
             if not worked:
                 chore.rest()
+
+
+def _watch(config: Config, on_actions: Callable[[], None], chore: Chore) -> None:
+    """Look at the rates of hard bounces, and at blocks."""
+    with closing(open_ledger(config.ledger.path)) as ledger:
+        if stand_watch(ledger, config, utcnow()):
+            on_actions()
+    chore.trouble("")
 
 
 def _export(config: Config, chore: Chore) -> None:
