@@ -9,6 +9,8 @@ import structlog
 from commands import Result, Run
 
 from bouncesink.cli import main
+from bouncesink.config import ParseConfig
+from bouncesink.reader import ReaderPool
 
 
 @pytest.fixture
@@ -25,6 +27,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return Result(int(caught.value.code or 0), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def readers() -> Iterator[ReaderPool]:
+    """Readers for all who need no limits of their own: their processes take a while to start."""
+    with ReaderPool(ParseConfig()) as pool:
+        yield pool
 
 
 @pytest.fixture(autouse=True)

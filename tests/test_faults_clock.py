@@ -41,12 +41,6 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ReaderPool]:
-    with ReaderPool(CONFIG.parse) as pool:
-        yield pool
-
-
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with closing(open_ledger(tmp_path / "x.db")) as ledger:
@@ -71,7 +65,7 @@ def contact(ledger: Ledger) -> Contact:
 
 @pytest.mark.parametrize("jumps", list(permutations((timedelta(), -HOUR, YEAR))))
 def test_three_strikes_count_whatever_the_clock_said(
-    jumps: tuple[timedelta, ...], ledger: Ledger, pool: ReaderPool
+    jumps: tuple[timedelta, ...], ledger: Ledger, readers: ReaderPool
 ) -> None:
     """Each is dated by what it says of itself, unless that is later than when it came."""
     clock = Clock()
@@ -79,10 +73,10 @@ def test_three_strikes_count_whatever_the_clock_said(
     for number, jump in enumerate(jumps):
         clock.now = START + jump
         assert come(ledger, soft(number), clock.now)
-        engine.drain(pool)
+        engine.drain(readers)
         # The same once more is the same, whenever it comes.
         assert not come(ledger, soft(number), clock.now - YEAR)
-        engine.drain(pool)
+        engine.drain(readers)
     state = contact(ledger)
     assert (state.bounce_type, state.bounce_count) == (Severity.HARD, 3)
     assert len(ledger.list_actions(ActionKind.SMARTLEAD_REMOVAL)) == 1
@@ -93,7 +87,7 @@ def test_three_strikes_count_whatever_the_clock_said(
 
 
 def test_without_a_date_of_their_own_they_decay_by_the_clock(
-    ledger: Ledger, pool: ReaderPool
+    ledger: Ledger, readers: ReaderPool
 ) -> None:
     clock = Clock()
     engine = Engine(ledger, CONFIG, clock)
@@ -101,7 +95,7 @@ def test_without_a_date_of_their_own_they_decay_by_the_clock(
         clock.now = START + jump
         lines = soft(number).splitlines(keepends=True)
         come(ledger, "".join(x for x in lines if not x.startswith("Date:")), clock.now)
-        engine.drain(pool)
+        engine.drain(readers)
     state = contact(ledger)
     # The one of the wrong year stands alone: no third strike is made of it.
     assert (state.bounce_type, state.bounce_count, state.strikes) == (Severity.SOFT, 3, 1)
@@ -110,12 +104,12 @@ def test_without_a_date_of_their_own_they_decay_by_the_clock(
 
 @pytest.mark.parametrize("back", [timedelta(), HOUR])
 def test_an_act_holds_though_the_clock_was_put_back(
-    back: timedelta, ledger: Ledger, pool: ReaderPool
+    back: timedelta, ledger: Ledger, readers: ReaderPool
 ) -> None:
     clock = Clock()
     engine = Engine(ledger, CONFIG, clock)
     come(ledger, hard().replace("Date:", "X-Date:"), clock.now)
-    engine.drain(pool)
+    engine.drain(readers)
     clock.now -= back
     engine.act(Act.REINSTATE, ADDRESS, "operator", "they wrote back")
     assert contact(ledger).mailable
@@ -125,7 +119,7 @@ def test_an_act_holds_though_the_clock_was_put_back(
         assert contact(ledger).mailable is mailable
     clock.now = START + HOUR
     come(ledger, hard(2, 2).replace("Date:", "X-Date:"), clock.now)
-    engine.drain(pool)
+    engine.drain(readers)
     assert not contact(ledger).mailable
 
 

@@ -28,19 +28,20 @@ class InterruptedLedger(SqliteLedger):
         return super().all_leads()
 
 
-def test_a_bounce_between_the_plan_of_a_flush_and_its_leads(tmp_path: Path) -> None:
+def test_a_bounce_between_the_plan_of_a_flush_and_its_leads(
+    tmp_path: Path, readers: ReaderPool
+) -> None:
     (tmp_path / "leads.csv").write_text("LEAD ID,EMAIL\n1,lead@example.org\n")
     config = replace(Config(), sheet=SheetConfig(path=tmp_path / "leads.csv"))
     raw = hard().encode()
     arrival = Arrival(arrival_id(raw, ""), "lmtp", "", "", datetime.now(UTC), raw)
     path = tmp_path / "x.db"
     with (
-        ReaderPool(config.parse) as pool,
         closing(open_ledger(path)) as other,
         closing(InterruptedLedger(path)) as ledger,
     ):
         other.append([arrival])
-        ledger.meanwhile = lambda: Engine(other, config).drain(pool)
+        ledger.meanwhile = lambda: Engine(other, config).drain(readers)
         sheet = open_sheet(config)
         assert sheet
         result = flush(sheet, ledger, config, redecide=Engine(ledger, config).redecide)

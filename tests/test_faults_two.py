@@ -18,7 +18,7 @@ from bouncesink.reader import ReaderPool
 CONFIG = Config()
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LEADS = [f"lead{number}@example.org" for number in range(4)]
-BOUNCES = 60 * len(LEADS) + 2 * CROWDED
+BOUNCES = 20 * len(LEADS) + 2 * CROWDED
 
 
 def arrival(number: int) -> Arrival:
@@ -35,7 +35,7 @@ def drain_until(path: Path, over: threading.Event, done: Callable[[int], None]) 
             done(engine.drain(pool).events)
 
 
-def test_two_engines_side_by_side(tmp_path: Path) -> None:
+def test_two_engines_side_by_side(tmp_path: Path, readers: ReaderPool) -> None:
     path = tmp_path / "x.db"
     with closing(open_ledger(path)) as ledger:
         ledger.put_leads([Lead(address, address, address) for address in LEADS])
@@ -53,8 +53,7 @@ def test_two_engines_side_by_side(tmp_path: Path) -> None:
             engine.join(60)
         # What one engine left for later, the other may have seen as done.
         last = Engine(ledger, CONFIG)
-        with ReaderPool(CONFIG.parse) as pool:
-            last.drain(pool)
+        last.drain(readers)
         assert ledger.unfolded() == []
         assert sum(new) == ledger.totals().events == BOUNCES
         events = ledger.events_of(LEADS)
