@@ -22,8 +22,8 @@ from bouncesink.outbox.rest import Rest
 from bouncesink.outbox.webhook import key_of, signed_post
 from bouncesink.outbox.worker import Done, May, Outcome
 
-TIMEOUT = 30.0
-"""Seconds that the mail server may take for each thing."""
+TIMEOUT = 15.0
+"""Seconds that the mail server may take for each thing: all of them must be within a lease."""
 
 MAIL = "mail"
 WEBHOOK = "webhook"

@@ -102,10 +102,8 @@ def protecting(config: WebConfig, connections: Connections) -> Middleware:
             if isinstance(error, web.HTTPException) and error.status < 400:
                 raise
             answer = _answer(request, error)
-            if connections.answers(
-                request.protocol
-            ):  # half of another answer is on its way: cut it off
-                raise
+            if connections.answers(request.protocol):
+                raise  # half of another answer is on its way: it is cut off
             return answer
 
     return protect
