@@ -391,6 +391,7 @@ class LmtpServer:
 
         A session that has begun keeps its limits; whom it may name is always what it is now.
         """
+        make_room(config.lmtp.max_connections)
         self.limits = config.lmtp
         self.recipients = Recipients(
             config.lmtp.recipients, (mailbox.address for mailbox in config.mailboxes)
@@ -407,7 +408,6 @@ class LmtpServer:
 
     async def start(self) -> None:
         """Listen. Raises BouncesinkError if that cannot be."""
-        make_room(self.limits.max_connections)
         self._listeners = open_listeners(self.limits.listen, int(self.limits.socket_mode, 8))
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
