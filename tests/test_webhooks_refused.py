@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from webhook_support import (
     CERTIFICATE,
     CONFIRM,
@@ -28,13 +30,16 @@ from webhook_support import (
     mandrill,
     outcomes,
     post,
+    providers,
     signed,
     sns,
     sns_post,
     text,
 )
 
+from bouncesink.engine import utcnow
 from bouncesink.errors import LedgerError
+from bouncesink.intake.webhooks import Means, Refused, Request, open_accounts
 from bouncesink.web.webhooks import MAX_AT_ONCE
 
 DAY = 86_400
@@ -469,3 +474,44 @@ async def test_too_much_at_once_asks_for_another_try(tmp_path: Path) -> None:
             writer.close()
         await running.send(replace(right, path="nobody"))
         assert outcomes(running.told)["refused: busy"] == 1
+
+
+ODD = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(["é", "\udcff", "Basic =", "Basic é", "nan", "inf", "-1", "1e400", "9" * 30]),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_whatever_is_sent_is_heard_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, provider: str, data: st.DataObject
+) -> None:
+    right = good(provider)
+    name = data.draw(st.sampled_from(sorted(right.headers)))
+    sent = data.draw(
+        st.sampled_from(
+            [
+                right,
+                replace(right, headers=right.headers | {name: data.draw(ODD)}),
+                replace(right, body=data.draw(st.binary(max_size=60))),
+                replace(right, body=text({"signature": data.draw(ODD), "Type": data.draw(ODD)})),
+            ]
+        )
+    )
+    headers = {field.lower(): value for field, value in sent.headers.items()}
+
+    async def stored(*_: object) -> list[bytes]:
+        return []
+
+    async def status() -> int:
+        means = Means(Web().fetch, stored)
+        account = open_accounts(providers(tmp_path_factory.getbasetemp()), means)[provider]
+        try:
+            await account.provider.told(Request(headers, sent.body, utcnow()))
+        except Refused as refused:
+            return refused.status
+        return 200
+
+    assert asyncio.run(status()) in {200, 400, 401, 403}
