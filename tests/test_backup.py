@@ -155,7 +155,7 @@ def writing(path: Path) -> Iterator[list[int]]:
             while not stop.is_set():
                 with ledger.transaction():
                     ledger.append([arrival(number)])
-                    engine.record([event(number)])
+                    engine.record([event(number, "" if number % 3 else "busy@example.org")])
                 done.append(number)
                 number += 1
                 begun.set()
@@ -319,6 +319,15 @@ def test_a_whole_ledger_is_said_to_be_whole(run: Run, path: Path) -> None:
         "bouncesink.db: is whole: 9 mails, 31 events, 30 addresses.\n",
     )
     assert run("verify", "--json").lines[0]["whole"] is True
+
+
+def test_a_ledger_is_whole_at_every_moment_of_its_use(path: Path) -> None:
+    with writing(path) as done, closing(open_ledger(path)) as ledger:
+        for _ in range(3):
+            before = len(done)
+            found = verify(Engine(ledger, CONFIG))
+            assert found.findings == []
+            assert found.events >= 31 + before
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def _lines(done: "Maintained", would: str) -> list[str]:
         (done.raw_erased, "mail", "mails", "erased; what it said is in its events"),
         (done.events_removed, "old event", "old events", "deleted"),
         (done.events_cut, "old event", "old events", "cut to what counts"),
-        (done.notices_removed, "old notice to others", "old notices to others", "deleted"),
+        (done.webhooks_removed, "old webhook call", "old webhook calls", "deleted"),
     ]
     lines = [f"{plural(n, one, many)}{would} {what}." for n, one, many, what in said if n]
     if done.bodies_uncut:

@@ -94,5 +94,7 @@ def _as_json(found: "Verification") -> dict[str, object]:
         "mails": found.mails,
         "events": found.events,
         "contacts": found.contacts,
+        "actions": found.actions,
+        "audit_lines": found.audit_lines,
         "findings": [shape(finding) for finding in found.findings],
     }

@@ -40,7 +40,7 @@ class Maintained:
     raw_erased: int = 0
     events_removed: int = 0
     events_cut: int = 0
-    notices_removed: int = 0
+    webhooks_removed: int = 0
     wal_emptied: bool = True
 
 
@@ -195,7 +195,7 @@ class Retention:
     def _remove_told(self, before: datetime) -> None:
         while not self.dry and self.goes_on():
             count = self.engine.ledger.remove_told(before, _BATCH * 10)
-            self.done.notices_removed += count
+            self.done.webhooks_removed += count
             if not count:
                 return
 

@@ -1,7 +1,7 @@
 """Whether the ledger is whole, and says of each address what its events amount to."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ from bouncesink.address import normalise
 from bouncesink.engine import Engine
 from bouncesink.errors import LedgerError
 from bouncesink.identity import arrival_id
+from bouncesink.model import Contact, Reason
 
 _BATCH = 500
 _SHOWN = 20
@@ -134,24 +135,23 @@ def _events(
     if wrong:
         yield Finding("an event's text is damaged", "restore", tuple(wrong))
     if missing := engine.ledger.addresses_without_contact():
-        behind = set(engine.ledger.unfolded())
-        if lost := [each for each in missing if each not in behind]:
-            made.refold += lost
-            yield Finding("an address has events and no state", "repair", tuple(lost))
+        made.refold += missing
+        yield Finding("an address has events and no state", "repair", tuple(missing))
 
 
 def _contacts(
     engine: Engine, made: Verification, advance: Callable[[int], object]
 ) -> Iterator[Finding]:
-    behind = set(engine.ledger.unfolded())
     wrong = engine.ledger.addresses_with_wrong_gate()
     for contacts in engine.ledger.all_contacts(_BATCH):
         made.contacts += len(contacts)
-        events = engine.ledger.events_of(contact.address for contact in contacts)
-        for contact in contacts:
-            folded = engine.fold(contact.address, events.get(contact.address, []))
-            if folded != contact and contact.address not in behind:
-                wrong.append(contact.address)
+        if differing := _not_as_folded(engine, contacts):
+            # Perhaps something came between two questions: ask again while nothing can.
+            with engine.ledger.transaction():
+                now = engine.ledger.contacts(contact.address for contact in differing)
+                behind = set(engine.ledger.unfolded())
+                again = _not_as_folded(engine, now.values())
+            wrong += [each.address for each in again if each.address not in behind]
         advance(len(contacts))
     made.refold += wrong
     if wrong:
@@ -160,3 +160,13 @@ def _contacts(
             "repair",
             tuple(wrong[:_SHOWN]),
         )
+
+
+def _not_as_folded(engine: Engine, contacts: Iterable[Contact]) -> list[Contact]:
+    contacts = [each for each in contacts if Reason.FORGOTTEN not in each.suppressed]
+    events = engine.ledger.events_of(contact.address for contact in contacts)
+    return [
+        contact
+        for contact in contacts
+        if engine.fold(contact.address, events.get(contact.address, [])) != contact
+    ]

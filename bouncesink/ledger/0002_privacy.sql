@@ -59,7 +59,7 @@ BEGIN
 END;
 
 -- The comments stand inside the columns, as SQLite keeps them with the table only there.
-ALTER TABLE arrival_bytes ADD COLUMN kept /* all, no_body or status */ TEXT NOT NULL DEFAULT 'all';
+ALTER TABLE arrival_bytes ADD COLUMN kept /* all, no_body, whole or status */ TEXT NOT NULL DEFAULT 'all';
 ALTER TABLE arrival_bytes ADD COLUMN digest /* SHA-256 of raw in hex, unless that is all */ TEXT;
 CREATE INDEX arrival_bytes_kept ON arrival_bytes (kept, number);
 

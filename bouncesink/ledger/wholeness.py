@@ -67,10 +67,11 @@ class Wholeness(Tables):
         return said
 
     def miscounted(self) -> Iterator[tuple[str, int, int]]:
-        stored = dict(self._db.all("SELECT name, value FROM counters"))
-        counted: dict[str, int] = {}
-        for sql in _COUNTS:
-            counted.update(self._db.all(sql))
+        # One statement: others write meanwhile, and it sees one moment.
+        counts = " UNION ALL ".join(f"SELECT 1, * FROM ({sql})" for sql in _COUNTS)
+        found = self._db.all(f"SELECT 0, name, value FROM counters UNION ALL {counts}")
+        stored = {name: value for is_counted, name, value in found if not is_counted}
+        counted = {name: value for is_counted, name, value in found if is_counted}
         for name in sorted(stored.keys() | counted.keys()):
             if stored.get(name, 0) != counted.get(name, 0):
                 yield name, stored.get(name, 0), counted.get(name, 0)
@@ -111,6 +112,7 @@ class Wholeness(Tables):
     def addresses_without_contact(self) -> list[str]:
         sql = (
             "SELECT DISTINCT address FROM events WHERE address NOT IN "
-            f"(SELECT address FROM contacts) LIMIT {_SHOWN}"
+            "(SELECT address FROM contacts UNION ALL SELECT address FROM unfolded) "
+            f"LIMIT {_SHOWN}"
         )
         return [address for (address,) in self._db.all(sql)]
