@@ -11,6 +11,7 @@ from mails import hard
 
 from bouncesink.config import Config
 from bouncesink.engine import Engine
+from bouncesink.engine.acts import act_after, operator_act
 from bouncesink.errors import TemporarySinkError
 from bouncesink.identity import arrival_id
 from bouncesink.ledger import Ledger, open_ledger
@@ -21,6 +22,8 @@ from bouncesink.model import (
     ActionState,
     Arrival,
     Contact,
+    Event,
+    Kind,
     Lead,
     Severity,
 )
@@ -121,6 +124,25 @@ def test_an_act_holds_though_the_clock_was_put_back(
     come(ledger, hard(2, 2).replace("Date:", "X-Date:"), clock.now)
     engine.drain(readers)
     assert not contact(ledger).mailable
+
+
+@pytest.mark.parametrize(
+    ("recorded", "occurred", "dated"),
+    [
+        (-HOUR, -HOUR, timedelta()),
+        (timedelta(), -HOUR, timedelta(milliseconds=1)),
+        (HOUR, -HOUR, HOUR + timedelta(milliseconds=1)),  # recorded before the clock was put back
+        (HOUR, HOUR, HOUR + timedelta(milliseconds=1)),
+        (YEAR, -HOUR, timedelta()),  # a wrong clock: what comes until then would be cleared, too
+        (YEAR, HOUR, HOUR + timedelta(milliseconds=1)),
+    ],
+)
+def test_an_act_is_dated_after_what_it_is_about(
+    recorded: timedelta, occurred: timedelta, dated: timedelta
+) -> None:
+    event = Event("e", Kind.FAILURE, ADDRESS, START + occurred, START + recorded, "lmtp")
+    act = operator_act(Act.REINSTATE, ADDRESS, "operator", "they wrote back", START)
+    assert act_after(act, [event]).occurred_at == START + dated
 
 
 class Sink:

@@ -33,9 +33,10 @@ def operator_act(  # noqa: PLR0913, PLR0917 - the fields of an act
 
 
 def act_after(act: Event, known: Iterable[Event]) -> Event:
-    """Give an act the time after the latest of these, if that is not far ahead of the clock."""
-    latest = max(map(when, known), default=None)
-    if latest is None or not timedelta() <= latest - act.recorded_at <= CLOCK_STEP:
+    """Give an act the time after all of these that are not far ahead of the clock."""
+    times = {time for event in known for time in (when(event), event.recorded_at)}
+    latest = max((time for time in times if time <= act.recorded_at + CLOCK_STEP), default=None)
+    if latest is None or latest < act.recorded_at:
         return act
     now = latest + timedelta(milliseconds=1)
     return replace(act, occurred_at=now, recorded_at=now)
