@@ -67,6 +67,7 @@ class ImapServer:
         self.boxes: dict[str, Box] = {"INBOX": Box()}
         self.cuts: list[int | None] = []
         self.odd: dict[int, str] = {}
+        self.searches_as_gmail = True
         self.tokens: dict[str, str] = {}
         self.commands: list[str] = []
         self.sent = 0
@@ -182,10 +183,13 @@ class _Conversation:
         self.say(f"* OK [UIDNEXT {max(self.box.messages, default=0) + 1}] ok")
         return "OK [READ-ONLY] done"
 
-    def do_search(self, criteria: str) -> None:
+    def do_search(self, criteria: str) -> str | None:
+        if "X-GM-RAW" in criteria and not self.server.searches_as_gmail:
+            return "BAD [CLIENTBUG] could not parse command"
         tokens = re.findall(r'"[^"]*"|[()]|[^\s()]+', criteria)
         found = [uid for uid, each in self.box.messages.items() if _all(list(tokens), uid, each)]
         self.say(" ".join(["* SEARCH", *map(str, found)]))
+        return None
 
     def do_fetch(self, rest: str) -> str | None:
         uids, _, items = rest.partition(" ")

@@ -155,6 +155,16 @@ def test_gmail_without_all_mail_fetches_a_mail_under_several_labels_once(
     assert subjects(ledger) == ["notice-1"]
 
 
+def test_gmail_that_will_not_search_its_way_is_searched_plainly(
+    gmail: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    gmail.searches_as_gmail = False
+    gmail.boxes["[Gmail]/Alle Nachrichten"].add(hard(1), 101)
+    gmail.boxes["[Gmail]/Alle Nachrichten"].add(private(), 102, ("sent",))
+    done = mine(gmail, ledger, tmp_path)
+    assert (done.looked_at, done.new, done.problems) == (2, 1, [])
+
+
 def test_a_second_run_takes_nothing_and_later_mail_is_taken(
     server: ImapServer, ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -254,8 +264,14 @@ def test_the_very_first_message_may_be_the_one_that_breaks_the_connection(
     for number in range(1, 151):
         server.boxes["INBOX"].add(hard(number))
     server.odd = {1: "cut", 77: "cut"}
-    done = mine(server, ledger, tmp_path, stop=_Impatient())
+    told = Counter[str]()
+
+    def observe(found: int, done: int) -> None:
+        told.update(found=found, done=done)
+
+    done = mine(server, ledger, tmp_path, stop=_Impatient(), observe=observe)
     assert done.new == 148
+    assert told == {"found": 150, "done": 150}
     assert [each.partition(":")[0] for each in done.problems] == ["INBOX, UID 1", "INBOX, UID 77"]
 
 

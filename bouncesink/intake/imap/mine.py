@@ -75,6 +75,8 @@ class _Pass:
     finished: set[str] = field(default_factory=set)
     batch: int = _BATCH
     steps: int = 0
+    left: int = 0
+    """Messages of the folder in hand that `observe` heard of as found, and not yet as done."""
     strikes: Counter[tuple[str, int]] = field(default_factory=Counter)
 
 
@@ -188,18 +190,19 @@ class Miner:
         found = set(session.search((since - _SLACK).date(), cursor.last_uid))
         troubled = {each.uid for each in self.ledger.unfetched(cursor.mailbox, name)}
         fresh = sorted(found - troubled - self.ledger.mined_uids(cursor, found))
-        self.observe(len(fresh), 0)
+        again = [uid for uid in sorted(troubled) if run.strikes[name, uid] < _STRIKES]
+        self.observe(len(fresh) + len(again) - run.left, 0)
+        run.left = len(fresh) + len(again)
         while fresh:
             if not self._goes_on():
                 return
             batch = fresh[: run.batch]
             self._take(session, cursor, batch, run)
             del fresh[: len(batch)]
-        for uid in sorted(troubled):
-            if run.strikes[name, uid] < _STRIKES:
-                run.strikes[name, uid] = _STRIKES - 1  # for it is tried once in each pass
-                self._take(session, cursor, [uid], run)
-                run.strikes[name, uid] = _STRIKES
+        for uid in again:  # once in each pass
+            run.strikes[name, uid] = _STRIKES - 1
+            self._take(session, cursor, [uid], run)
+            run.strikes[name, uid] = _STRIKES
         last = max([examined.uidnext - 1, cursor.last_uid, *found])
         self.ledger.move_cursor(replace(cursor, last_uid=last, mined_at=run.started))
         self.ledger.forget_mined(cursor, run.started - timedelta(days=OVERLAP_DAYS) - 2 * _SLACK)
@@ -325,6 +328,7 @@ class Miner:
             new = self.ledger.append(arrivals)
             self.ledger.move_cursor(cursor, messages)
         run.steps += len(messages)
+        run.left -= len(messages)
         run.done.looked_at += len(messages)
         run.done.notifications += len(arrivals)
         run.done.new += sum(new)

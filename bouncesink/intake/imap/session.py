@@ -100,10 +100,10 @@ class Session:
         if 0 < after < _MAX_UID:
             # Not "*", which would find the last message, too, when all are below.
             when = ["OR", when, ["UID", f"{after + 1}:{_MAX_UID}"]]
-        with self._speaking():
-            if self.is_gmail:
-                when = [*when, "X-GM-RAW", _NOT_OURS]
-            return sorted(set(map(_number, self._client.search(when))))
+        if self.is_gmail:
+            with suppress(Refused):  # then it is only more to look at
+                return self._search([*when, "X-GM-RAW", _NOT_OURS])
+        return self._search(when)
 
     def glance(self, uids: Sequence[int]) -> dict[int, Glance]:
         """Look at messages; those that are gone, or that the server does not show, are left out."""
@@ -128,8 +128,7 @@ class Session:
 
     def those_left(self, uids: Sequence[int]) -> set[int]:
         """Of these messages, those that are still there."""
-        with self._speaking():
-            return set(self._client.search(["UID", ",".join(map(str, uids))]))
+        return set(self._search(["UID", ",".join(map(str, uids))]))
 
     def idle(self, folder: str, uidnext: int, seconds: float, goes_on: Callable[[], bool]) -> bool:
         """Wait until mail comes into a folder whose UIDNEXT was this; whether it did (RFC 2177).
@@ -155,6 +154,10 @@ class Session:
                 return _has_come(self._client.idle_done()[1]) or happened
         except Refused as error:  # something came before IDLE began, which imapclient cannot take
             raise Broken(str(error)) from None
+
+    def _search(self, criteria: Sequence[Any]) -> list[int]:
+        with self._speaking():
+            return sorted(set(map(_number, self._client.search(criteria))))
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
