@@ -54,10 +54,25 @@ class Watched(Tables):
             f"{_AT}, count(*) FROM sends "
             "WHERE sent_at >= ? AND sent_at < ? GROUP BY 1, 2, 3, 4"
         )
+        # What a provider tells of each message, delivered or not, where nothing else told of it.
+        of_events = (
+            "SELECT day, campaign, sender, domain, count(*) FROM ("
+            "SELECT DISTINCT substr(occurred_at, 1, 10) AS day, "
+            "coalesce(campaign, '') AS campaign, coalesce(sender, '') AS sender, "
+            "domain, address, message_id FROM events "
+            "WHERE occurred_at >= ? AND occurred_at < ? AND message_id IS NOT NULL "
+            "AND source LIKE 'webhook:%' AND kind IN ('delivered', 'failure') "
+            "AND NOT EXISTS (SELECT 1 FROM sends WHERE sends.message_id = events.message_id "
+            "AND recipient = address)) GROUP BY 1, 2, 3, 4"
+        )
         of_days = f"SELECT {_SEND_COUNT} FROM send_counts WHERE day >= ? AND day < ?"
         times = (rows.time_text(since), rows.time_text(until))
         days = (since.date().isoformat(), times[1])
-        found = [*self._db.all(of_each, times), *self._db.all(of_days, days)]
+        found = [
+            *self._db.all(of_each, times),
+            *self._db.all(of_events, times),
+            *self._db.all(of_days, days),
+        ]
         return self._nouns(rows.send_count_of, found)
 
     def bounced_between(self, since: datetime, until: datetime) -> list[BounceCount]:
