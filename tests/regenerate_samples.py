@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bouncesink.classify import Rules, load_rules
-from bouncesink.cli.shape import reading_as_json
+from bouncesink.cli.reading import reading_as_json
 from bouncesink.identity import arrival_id
 from bouncesink.model import Arrival
 from bouncesink.parse import Options

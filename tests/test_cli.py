@@ -132,10 +132,15 @@ def test_check_and_explain(run: Run) -> None:
     run("replay", "a.eml")
     blocked = run("check", "LEAD@example.org", "free@example.org", "--json")
     assert blocked.code == 1
-    assert blocked.lines == [
-        {"address": "lead@example.org", "mailable": False, "reasons": ["hard"]},
-        {"address": "free@example.org", "mailable": True, "reasons": []},
-    ]
+    one, other = blocked.lines
+    assert (one["address"], one["mailable"], one["reasons"]) == (
+        "lead@example.org",
+        False,
+        ["hard"],
+    )
+    assert one["since"] == "2026-03-02T10:00:00.000Z"
+    assert [each["code"] for each in one["evidence"]] == ["5.1.1"]
+    assert (other["mailable"], other["reasons"], other["since"]) == (True, [], None)
     assert run("check", "free@example.org").code == 0
     story = run("explain", "lead@example.org")
     for words in ("550 5.1.1", "HARD user_unknown", "rule", "trust", "must not be mailed (hard)"):
