@@ -223,7 +223,8 @@ class Replay:
     """How far an mbox or an archive was replayed: see `bouncesink.intake.archive`.
 
     `entry` is which of its files comes next, `offset` how many octets of that one were read, `seam`
-    how many of the last of them are hashed, and the hash. `mails` counts those that were seen, with those `passed_over`.
+    how many of the last of them are hashed, and the hash. `mails` counts those that were seen, with
+    those `passed_over`.
     """
 
     id: str
