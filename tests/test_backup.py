@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 from commands import Run
-from mails import hard
-from test_service import serving
 
 from bouncesink.config import Config, LedgerConfig
 from bouncesink.engine import Engine
@@ -514,23 +512,3 @@ def test_each_act_of_an_operator_is_one_line(run: Run, path: Path) -> None:
     assert lines[3]["after"] == "approved"
     assert "5 acts" in run("audit").out
     assert run("audit", "--since", "2200-01-01").out == "0 acts.\n"
-
-
-def test_it_goes_beside_a_service_that_takes_mail_in(run: Run, tmp_path: Path) -> None:
-    with serving(tmp_path) as service:
-        ledger = ("--config", "c.toml")
-        service.send(hard())
-        service.wait_for("arrival.read")
-        assert run("backup", "b.db", *ledger).code == 0
-        service.send(hard(2, 2))
-        service.wait_for("arrival.read")
-        for words in (("verify",), ("maintain",), ("forget", "x@example.org", "--reason", "r")):
-            result = run(*words, *ledger)
-            assert result.code == 0, (words, result)
-        service.send(hard(3, 3))
-        service.wait_for("arrival.read")
-        refused = run("restore", "b.db", "--replace", *ledger)
-        assert (refused.code, "serves this ledger" in refused.err) == (3, True)
-        assert service.stop() == 0
-    assert run("restore", "b.db", "--replace", *ledger).code == 0
-    assert run("verify", *ledger).out == "x.db: is whole: 1 mail, 1 event, 1 address.\n"

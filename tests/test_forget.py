@@ -21,7 +21,9 @@ from bouncesink.engine import Engine
 from bouncesink.engine.forget import forget
 from bouncesink.engine.mentions import Mentions
 from bouncesink.engine.review import Decision
+from bouncesink.identity import arrival_id
 from bouncesink.ledger import open_ledger
+from bouncesink.model import Arrival
 
 WHO = "lead@example.org"
 OTHER = "other@example.net"
@@ -145,11 +147,12 @@ def test_new_mail_about_it_tells_nothing(run: Run, told: Path) -> None:
     assert run("replay", "new.eml").code == 0
     assert run("explain", WHO).code == 1
     assert run("explain", OTHER, "--json").lines[0]["bounce_count"] == 3
-    run("maintain")
     assert traces(told) == []
-    assert run("replay", "new.eml").out.startswith("0 mails read")  # a redelivery is known
     assert run("rebuild").out == "Nothing changes.\n"
-    assert run("verify").code == 0
+    with closing(open_ledger(told)) as ledger:  # a redelivery is known
+        raw = Path("new.eml").read_bytes()
+        again = Arrival(arrival_id(raw, ""), "file", "", "", datetime.now(UTC), raw)
+        assert ledger.append([again]) == [False]
 
 
 def test_a_send_of_it_is_not_stored(run: Run, told: Path) -> None:
