@@ -59,7 +59,8 @@ class ImapServer:
 
     `cuts` are for connections to come: after how many octets each is cut off, None for never.
     `odd` is what happens to a UID in a FETCH: "no", "cut", "gone", "silent" or "nil". `tokens` are
-    those that XOAUTH2 takes, by user; `users` those that a password opens.
+    those that XOAUTH2 takes, by user. `idles` is what happens
+    to those who wait with IDLE: "cut", or "early" for news before it has begun.
     """
 
     def __init__(self, capabilities: str = PLAIN) -> None:
@@ -68,6 +69,7 @@ class ImapServer:
         self.cuts: list[int | None] = []
         self.odd: dict[int, str] = {}
         self.searches_as_gmail = True
+        self.idles = ""
         self.tokens: dict[str, str] = {}
         self.commands: list[str] = []
         self.sent = 0
@@ -213,11 +215,16 @@ class _Conversation:
 
     def do_idle(self, _: str) -> None:
         count = len(self.box.messages)
+        if self.server.idles == "early":
+            self.say("* 7 EXISTS")  # before IDLE has begun, which is allowed
         self.say("+ idling")
+        if self.server.idles == "cut":
+            raise _Cut
         self.server.idling.release()
         waiter = threading.Thread(target=self._tell, args=(count,), daemon=True)
         waiter.start()
-        assert self.lines.readline().strip() == b"DONE"
+        if self.lines.readline().strip() != b"DONE":
+            raise _Cut
 
     def _tell(self, count: int) -> None:
         self.server.wait_for_change(count, self.folder)

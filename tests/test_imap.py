@@ -228,7 +228,7 @@ def test_a_connection_may_break_at_any_octet(
     mine(server, ledger, tmp_path)
     length = server.sent
     # Each time into another mailbox's name, so that each begins anew.
-    runs = range(0, length, 67)
+    runs = range(0, length, 97)
     for cut in runs:
         server.cuts = [cut, cut]
         anew = mailbox(server, tmp_path, f"box{cut}@example.com")
@@ -333,6 +333,39 @@ def test_of_a_huge_mail_the_start_reaches_a_person(
     with ReaderPool(config.parse, None) as pool:
         Engine(ledger, config).drain(pool)
     assert ledger.totals().arrivals == {ArrivalState.DONE: 1, ArrivalState.REVIEW: 1}
+
+
+@pytest.mark.parametrize("odd", ["cut", "early"])
+def test_who_is_cut_off_while_waiting_connects_again(
+    odd: str, server: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    server.idles = odd
+    with closing(
+        Miner(mailbox(server, tmp_path), ledger, 1_000_000, utcnow, _Impatient())
+    ) as miner:
+        assert miner.mine().new == 0
+        miner.wait(3600)
+        server.boxes["INBOX"].add(hard(1))
+        assert miner.mine().new == 1
+        assert server.connections == 2
+        server.idles = ""
+        waited = threading.Thread(target=miner.wait, args=(3600,))
+        waited.start()
+        assert server.idling.acquire(timeout=10)
+        server.deliver("INBOX", hard(2))
+        waited.join(10)
+        assert not waited.is_alive()
+
+
+def test_mail_that_came_before_the_wait_ends_it(
+    server: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    with closing(Miner(mailbox(server, tmp_path), ledger, 1_000_000, utcnow)) as miner:
+        miner.mine()
+        server.boxes["INBOX"].add(hard(1))
+        miner.wait(3600)
+        assert not server.count("IDLE")
+        assert miner.mine().new == 1
 
 
 def test_two_at_once_are_harmless(server: ImapServer, ledger: Ledger, tmp_path: Path) -> None:
