@@ -108,6 +108,7 @@ def test_it_stays_suppressed_by_every_gate(run: Run, told: Path) -> None:
     checked = run("check", "LEAD@example.org", "--json")
     assert (checked.code, checked.lines[0]["reasons"]) == (1, ["forgotten"])
     assert WHO not in run("suppress", "export").out
+    assert "must not be mailed (forgotten)" in run("explain", WHO).out
     assert "still blocked: forgotten" in run("suppress", "remove", WHO, "--reason", "r").out
     assert "0 addresses suppressed" in run("suppress", "add", WHO, "--reason", "again").out
     assert traces(told) == []

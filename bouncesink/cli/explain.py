@@ -33,7 +33,10 @@ def command(address: str, config: Config, *, as_json: bool) -> int:
     with read_ledger(config) as ledger:
         events = ledger.events_of([wanted]).get(wanted, [])
         leads = ledger.leads_of([wanted]).get(wanted, [])
-        reasons = reasons_of(ledger, [wanted], config.policy)[wanted] & {Reason.DOMAIN}
+        reasons = reasons_of(ledger, [wanted], config.policy)[wanted] & {
+            Reason.DOMAIN,
+            Reason.FORGOTTEN,
+        }
     events = sorted(events, key=lambda event: (event.occurred_at, event.id))
     steps = list(_steps(wanted, events, config))
     contact = next(reversed(steps), None) or Contact(wanted)
