@@ -133,6 +133,15 @@ def test_there_is_no_backup_of_nothing(run: Run) -> None:
     assert not Path("b.db").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [("verify",), ("maintain",), ("forget", "a@example.org", "--reason", "r")]
+)
+def test_a_mistyped_ledger_is_not_made(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words, "--ledger", "nosuch.db")
+    assert (result.code, "there is no such ledger" in result.err) == (3, True)
+    assert list(Path().iterdir()) == []
+
+
 def test_two_backups_to_one_file_do_not_mix(run: Run, path: Path) -> None:
     with copies._part(Path("b.db").absolute()):
         result = run("backup", "b.db")
@@ -220,6 +229,7 @@ def test_a_restored_ledger_is_as_it_was_and_the_other_is_kept(run: Run, path: Pa
     now = contents(path)
     result = run("restore", "b.db", "--replace", "--json", "--actor", "ops")
     assert result.code == 0, result.err
+    assert list(Path().glob("b.db?*")) == []  # it stays as it is, and alone
     assert contents(path) == then
     assert contents(Path(result.lines[0]["set_aside"])) == now
     assert run("verify").code == 0

@@ -8,6 +8,7 @@ from bouncesink.cli.options import (
     act_options,
     an_address,
     config_options,
+    existing_ledger,
     json_option,
     open_engine,
     print_json,
@@ -36,6 +37,7 @@ def command(
     from bouncesink.engine.review import Decision
 
     wanted = an_address(address)
+    existing_ledger(config)
     with open_engine(config) as engine, ticker() as tick:
         decision = Decision(actor, reason)
         if undo:

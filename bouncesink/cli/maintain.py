@@ -7,6 +7,7 @@ import click
 
 from bouncesink.cli.options import (
     config_options,
+    existing_ledger,
     json_option,
     open_engine,
     print_json,
@@ -32,6 +33,7 @@ def command(config: Config, *, dry_run: bool, as_json: bool) -> None:
     """
     from bouncesink.engine.retention import Retention
 
+    existing_ledger(config)
     with reader_pool(config) as pool, open_engine(config) as engine, ticker() as tick:
         done = Retention(engine, pool, dry=dry_run, advance=tick).run()
     if as_json:

@@ -12,7 +12,7 @@ import click
 
 from bouncesink.address import normalise
 from bouncesink.config import Config, LedgerConfig, LogConfig, load
-from bouncesink.errors import InputError
+from bouncesink.errors import InputError, LedgerError
 
 if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
     from bouncesink.engine import Engine
@@ -114,6 +114,12 @@ def open_engine(config: Config) -> Iterator["Engine"]:
         yield Engine(ledger, config)
     finally:
         ledger.close()
+
+
+def existing_ledger(config: Config) -> None:
+    """Refuse to make a ledger, where only one that is there can be meant. Raises LedgerError."""
+    if not config.ledger.path.exists():
+        raise LedgerError(f"{config.ledger.path}: there is no such ledger")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import click
 from bouncesink.cli.options import (
     actor_option,
     config_options,
+    existing_ledger,
     json_option,
     open_engine,
     print_json,
@@ -41,6 +42,7 @@ def command(actor: str, config: Config, *, mend: bool, as_json: bool) -> int:
     from bouncesink.engine.verify import repair, verify
     from bouncesink.ledger import AuditLine
 
+    existing_ledger(config)
     with open_engine(config) as engine, ticker() as tick:
         looking = ["pages"]
 

@@ -38,7 +38,7 @@ def back_up(ledger: Path, to: Path, *, replace: bool = False) -> Copied:
         raise LedgerError(f"{ledger}: there is no such ledger")
     _refuse(to, ledger, replace=replace)
     with _part(to) as part:
-        with _translated(ledger), closing(_open(ledger, "ro")) as source:
+        with _translated(ledger), closing(_open(ledger)) as source:
             schema_known(source, ledger)
             source.execute("VACUUM INTO ?", (str(part),))
         _use_wal(part)
@@ -60,7 +60,7 @@ def put_back(copy: Path, ledger: Path, at: str, *, replace: bool = False) -> Pat
     if there and not replace:
         raise InputError(f"{ledger}: is there already; --replace sets it aside under another name")
     with _part(ledger) as part:
-        with _translated(copy), closing(_open(copy, "ro")) as source:
+        with _translated(copy), closing(_open_copy(copy)) as source:
             source.execute("VACUUM INTO ?", (str(part),))
         _use_wal(part)
         check(part)
@@ -74,7 +74,7 @@ def put_back(copy: Path, ledger: Path, at: str, *, replace: bool = False) -> Pat
 
 def check(path: Path) -> Copied:
     """See that a file is a whole ledger. Raises LedgerError."""
-    with _translated(path), closing(_open(path, "ro")) as found:
+    with _translated(path), closing(_open_copy(path)) as found:
         schema_known(found, path)
         said = found.execute("PRAGMA integrity_check(5)").fetchall()
         if said != [("ok",)]:
@@ -159,13 +159,15 @@ def _set_aside(ledger: Path, at: str) -> Path:
     return aside
 
 
-def _open(path: Path, mode: str) -> sqlite3.Connection:
-    # A copy in a folder that may not be written, or on a read-only disk, can have no WAL's index.
-    plain = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+def _open(path: Path, mode: str = "ro") -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    if plain and mode == "ro" and not os.access(path.absolute().parent, os.W_OK):
-        uri += plain
     return sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None)
+
+
+def _open_copy(path: Path) -> sqlite3.Connection:
+    """Open a file that nobody writes: without a log beside it none is made, and nothing else."""
+    still = "ro&immutable=1" if not Path(f"{path}-wal").exists() else "ro"
+    return _open(path, still)
 
 
 def _use_wal(path: Path) -> None:
