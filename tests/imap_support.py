@@ -17,7 +17,7 @@ from http_service import Call, Reply, Service
 from bouncesink.config import ImapConfig, MailboxConfig
 
 PASSWORD = "correct horse"
-PLAIN = "IMAP4rev1 SPECIAL-USE IDLE AUTH=PLAIN AUTH=XOAUTH2"
+PLAIN = "IMAP4rev1 NAMESPACE SPECIAL-USE IDLE AUTH=PLAIN AUTH=XOAUTH2"
 GMAIL = f"{PLAIN} X-GM-EXT-1"
 
 
@@ -60,7 +60,7 @@ class ImapServer:
     `cuts` are for connections to come: after how many octets each is cut off, None for never.
     `odd` is what happens to a UID in a FETCH: "no", "cut", "gone", "silent" or "nil". `tokens` are
     those that XOAUTH2 takes, by user. `idles` is what happens
-    to those who wait with IDLE: "cut", or "early" for news before it has begun.
+    to those who wait with IDLE: "cut", or news before it has begun ("early") or in the same packet ("at once").
     """
 
     def __init__(self, capabilities: str = PLAIN) -> None:
@@ -170,6 +170,9 @@ class _Conversation:
         assert self.lines.readline() == b"\r\n"
         return "NO [AUTHENTICATIONFAILED] Invalid credentials"
 
+    def do_namespace(self, _: str) -> None:
+        self.say('* NAMESPACE (("" "/")) (("Others/" "/")) (("Public/" "/")("" NIL))')
+
     def do_list(self, _: str) -> None:
         for name, box in self.server.boxes.items():
             quoted = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -217,7 +220,8 @@ class _Conversation:
         count = len(self.box.messages)
         if self.server.idles == "early":
             self.say("* 7 EXISTS")  # before IDLE has begun, which is allowed
-        self.say("+ idling")
+        news = "\r\n* 8 EXISTS" if self.server.idles == "at once" else ""
+        self.say(f"+ idling{news}")
         if self.server.idles == "cut":
             raise _Cut
         self.server.idling.release()

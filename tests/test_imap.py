@@ -296,6 +296,16 @@ def test_a_folder_that_may_not_be_read_holds_up_no_other(
     assert "not for you" in done.problems[0]
 
 
+def test_folders_of_other_people_are_left_alone(
+    server: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    for name in ("INBOX", "Others/boss", "Public/lists"):
+        server.boxes[name] = Box()
+        server.boxes[name].add(hard(1))
+    assert mine(server, ledger, tmp_path).notifications == 1
+    assert server.count("EXAMINE") == 1
+
+
 def test_folders_with_odd_names_are_read(
     server: ImapServer, ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -355,6 +365,16 @@ def test_who_is_cut_off_while_waiting_connects_again(
         server.deliver("INBOX", hard(2))
         waited.join(10)
         assert not waited.is_alive()
+
+
+def test_news_in_the_same_packet_as_the_consent_to_idle_is_heard(
+    server: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    server.idles = "at once"
+    with closing(Miner(mailbox(server, tmp_path), ledger, 1_000_000, utcnow)) as miner:
+        miner.mine()
+        miner.wait(3600)
+    assert server.count("IDLE") == 1
 
 
 def test_mail_that_came_before_the_wait_ends_it(

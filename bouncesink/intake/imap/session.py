@@ -28,6 +28,10 @@ TIMEOUT = 60.0
 _MAX_UID = 2**32 - 1
 """Of a UID and of UIDVALIDITY (RFC 3501, section 2.3.1.1)."""
 
+_LONGEST_IDLE = 30.0
+"""Seconds after which IDLE is begun anew: what came together with the server's consent to it lies
+in a buffer where waiting does not see it. A dead connection shows, too."""
+
 _NOT_OURS = "-in:sent -in:draft"
 """Gmail's words for what the mailbox's owner did not write; all mail is in one folder there."""
 
@@ -76,12 +80,22 @@ class Session:
         _shut(self._client)
 
     def folders(self) -> list[Folder]:
-        """List the folders, each by the name that it has on the wire (modified UTF-7)."""
+        """List the owner's folders, each by the name that it has on the wire (modified UTF-7)."""
         with self._speaking():
+            others = self._others()
             return [
                 Folder(_text(name), frozenset(_text(each).lower() for each in attributes))
                 for attributes, _, name in self._client.list_folders()
+                if not _text(name).startswith(others)
             ]
+
+    def _others(self) -> tuple[str, ...]:
+        """Give what the names of folders begin with that other people share (RFC 2342)."""
+        if not self._client.has_capability("NAMESPACE"):
+            return ()
+        names = self._client.namespace()
+        shared = (*(names.other or ()), *(names.shared or ()))
+        return tuple(_text(prefix) for prefix, _ in shared if prefix)
 
     def examine(self, folder: str) -> Examined:
         if not (folder.isascii() and folder.isprintable()):
@@ -137,6 +151,14 @@ class Session:
         """
         if self.examine(folder).uidnext > uidnext:
             return True  # it came meanwhile, and IDLE tells of what comes later
+        deadline, turn = time.monotonic() + seconds, 1.0
+        while (left := deadline - time.monotonic()) > 0 and goes_on():
+            if self._idle_once(min(turn, left), goes_on):
+                return True
+            turn = min(2 * turn, _LONGEST_IDLE)
+        return False
+
+    def _idle_once(self, seconds: float, goes_on: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + seconds
         try:
             with self._speaking():
