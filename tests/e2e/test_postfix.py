@@ -135,6 +135,7 @@ class Storm:
         self._mta = mta
         self._filler = filler
         self._sent = 0
+        self._turns = 0
 
     def rage(self, what: str, harm: Callable[[], None], count: int) -> None:
         """Send so many mails, and do harm until each is acknowledged, five times at the least."""
@@ -192,8 +193,18 @@ class Storm:
             put_off,
         ]
 
+    def _wait(self) -> None:
+        """Wait half a second; every other time only until the traffic flows: much is in flight."""
+        self._turns += 1
+        before = len(self._mta.acknowledged())
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            if self._turns % 2 and len(self._mta.acknowledged()) > before:
+                return
+            time.sleep(0.005)
+
     def kill(self) -> None:
-        time.sleep(0.5)
+        self._wait()
         assert self._service.end(signal.SIGKILL) == -signal.SIGKILL
         self._service.start()
 
@@ -204,7 +215,7 @@ class Storm:
 
     def stop(self) -> None:
         """For longer than Postfix waits for a reply: what is stored by then comes again."""
-        time.sleep(0.3)
+        self._wait()
         self._service.send(signal.SIGSTOP)
         time.sleep(PATIENCE + 0.5)
         self._service.send(signal.SIGCONT)
