@@ -194,12 +194,12 @@ class Storm:
         ]
 
     def _wait(self) -> None:
-        """Wait half a second; every other time only until the traffic flows: much is in flight."""
+        """Wait half a second; two times of three only until the traffic flows."""
         self._turns += 1
         before = len(self._mta.acknowledged())
         until = time.monotonic() + 0.5
         while time.monotonic() < until:
-            if self._turns % 2 and len(self._mta.acknowledged()) > before:
+            if self._turns % 3 and len(self._mta.acknowledged()) > before:
                 return
             time.sleep(0.005)
 
