@@ -1,10 +1,13 @@
 """The recipes of deploy/: each way from a mail server to bouncesink that they offer."""
 
 import os
+import re
 import smtplib
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from private_postfix import SENDER_DOMAIN, Postfix, free_port, postfix, wait_unt
 from recipes import recipe
 from refusing import refusing
 from serving import Serving, serving
+
+from bouncesink.verp import Check, token_of, verify
 
 pytestmark = pytest.mark.e2e
 
@@ -133,3 +138,33 @@ def arrivals(service: Serving) -> list[tuple[object, ...]]:
     return service.ask(
         "SELECT envelope_from, envelope_to, raw FROM arrivals JOIN arrival_bytes USING (number)"
     )
+
+
+def test_verp_send_signs_for_its_recipient(tmp_path: Path) -> None:
+    """What `pipe` runs; sendmail is one that shows what it got."""
+    config, sendmail, script = tmp_path / "b.toml", tmp_path / "sendmail", tmp_path / "verp-send"
+    (tmp_path / "verp.key").write_text("a key of the tests alone, 32 octets")
+    config.write_text(
+        '[lmtp]\nrecipients = ["bounces@example.test"]\n[trust]\nverp_key_file = "verp.key"\n'
+    )
+    sendmail.write_text('#!/bin/sh\necho "$@"\ncat\n')
+    sendmail.chmod(0o755)
+    changes = {
+        "/opt/bouncesink/bin/bouncesink": f"{sys.executable} -m bouncesink",
+        "/etc/bouncesink/bouncesink.toml": str(config),
+        "/usr/sbin/sendmail": str(sendmail),
+    }
+    script.write_text(recipe("postfix/verp-send", changes))
+
+    def send() -> subprocess.CompletedProcess[str]:
+        command = ["sh", script, "lead@example.org"]
+        return subprocess.run(
+            command, input="Hello", capture_output=True, text=True, check=False, timeout=60
+        )
+
+    shown = re.fullmatch(r"-G -i -f (\S+) -- lead@example\.org\nHello", send().stdout)
+    assert shown
+    keys, token = [b"a key of the tests alone, 32 octets"], token_of(shown[1]) or ""
+    assert verify(token, "lead@example.org", keys, datetime.now(UTC).date(), 1) is Check.VALID
+    (tmp_path / "verp.key").unlink()
+    assert send().returncode == os.EX_TEMPFAIL
