@@ -199,4 +199,4 @@ async def test_a_token_file_that_is_gone_is_told_and_lets_nobody_in(tmp_path):
         async with asyncio.timeout(10):
             while (answer := await running.ask("/v1/addresses/a@example.org")).status == 401:
                 pass
-        assert answer.status == 500
+        assert answer.status == 503

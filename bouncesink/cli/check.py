@@ -21,7 +21,7 @@ def command(addresses: tuple[str, ...], config: Config, *, as_json: bool) -> int
 
     wanted = {given: an_address(given) for given in addresses}
     with read_ledger(config) as ledger:
-        found = answers(ledger, wanted.values(), config.policy)
+        found = answers(ledger, wanted.values(), config)
     for given, address in wanted.items():
         answer = found[address]
         if as_json:

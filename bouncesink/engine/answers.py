@@ -1,21 +1,24 @@
 """The gate's whole answer: may it be mailed, why not, since when, and on what evidence."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bouncesink.config import Policy
-from bouncesink.engine.gate import reasons_of
-from bouncesink.fold.judgement import gate_reason, when
+from bouncesink.config import Config
+from bouncesink.engine.gate import reasons_among
+from bouncesink.fold import closed_since
 from bouncesink.ledger import Ledger
-from bouncesink.model import Act, Contact, Event, Evidence, Reason, Severity
+from bouncesink.model import Contact, Evidence, Reason, Severity, TrustLevel
 from bouncesink.shape import time_as_json
 
 MAX_EVIDENCE = 20
 """Bounces that an answer lists, the latest."""
 
 _MAX_WORDS = 500
+
+_OWN = frozenset({Reason.COMPLAINT, Reason.UNSUBSCRIBE, Reason.MANUAL})
+"""Reasons of which only the events tell since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +61,54 @@ class Answer:
         }
 
 
-def answers(ledger: Ledger, addresses: Iterable[str], policy: Policy) -> dict[str, Answer]:
-    """Answer for normalised addresses; only of those that are blocked are the events read."""
+def answers(ledger: Ledger, addresses: Iterable[str], config: Config) -> dict[str, Answer]:
+    """Answer for normalised addresses; only of those that are blocked more is read."""
     wanted = list(dict.fromkeys(addresses))
-    reasons = reasons_of(ledger, wanted, policy)
     contacts = ledger.contacts(wanted)
-    events = ledger.events_of(address for address in wanted if reasons[address])
+    reasons = reasons_among(ledger, contacts, wanted, config.policy)
+    closed = _closed(ledger, [each for each in wanted if reasons[each] & _OWN], config)
+    hard = [
+        contact.hard_event
+        for address, contact in contacts.items()
+        if reasons[address] and contact.hard_event is not None
+    ]
+    said = ledger.said(hard, _MAX_WORDS) if hard else {}
     return {
         address: _answer(
-            contacts.get(address) or Contact(address), reasons[address], events.get(address, ())
+            contacts.get(address) or Contact(address),
+            reasons[address],
+            closed.get(address, {}),
+            said,
         )
         for address in wanted
     }
 
 
-def _answer(contact: Contact, reasons: frozenset[Reason], events: Sequence[Event]) -> Answer:
-    hard = next((event for event in events if event.id == contact.hard_event), None)
-    said = hard.report.diagnostic if hard is not None and hard.report is not None else None
+def _closed(
+    ledger: Ledger, addresses: Sequence[str], config: Config
+) -> dict[str, dict[Reason, datetime]]:
+    if not addresses:
+        return {}
+    require = TrustLevel(config.trust.require)
+    events = ledger.gate_events(addresses)
+    return {address: closed_since(some, require) for address, some in events.items()}
+
+
+def _answer(
+    contact: Contact,
+    reasons: frozenset[Reason],
+    closed: Mapping[Reason, datetime],
+    said: Mapping[str, str],
+) -> Answer:
+    times = [at for reason, at in closed.items() if reason in reasons]
+    if reasons & {Reason.HARD, Reason.STRIKES} and contact.hard_since is not None:
+        times.append(contact.hard_since)
     return Answer(
         address=contact.address,
         reasons=tuple(sorted(reasons)),
-        since=min(_beginnings(contact, reasons, events), default=None),
+        since=min(times, default=None),
         bounce_type=contact.bounce_type,
         bounce_count=contact.bounce_count,
         evidence=contact.evidence[-MAX_EVIDENCE:],
-        said=said[:_MAX_WORDS] if said else None,
+        said=said.get(contact.hard_event or ""),
     )
-
-
-def _beginnings(
-    contact: Contact, reasons: frozenset[Reason], events: Sequence[Event]
-) -> Iterator[datetime]:
-    if reasons & {Reason.HARD, Reason.STRIKES} and contact.hard_since is not None:
-        yield contact.hard_since
-    for reason in reasons:
-        times = [when(event) for event in events if _begins(event, reason)]
-        if times:
-            yield times[-1]
-
-
-def _begins(event: Event, reason: Reason) -> bool:
-    if reason is Reason.MANUAL:
-        return event.kind is Act.SUPPRESS
-    return gate_reason(event) is reason

@@ -38,7 +38,7 @@ from bouncesink.fold.changes import announce
 from bouncesink.fold.intentions import contain, decide, waiting
 from bouncesink.fold.judgement import Rulings, counts, effective, rulings, when
 from bouncesink.fold.retry import Advice, advise, advise_after
-from bouncesink.fold.state import fold, strikes_at
+from bouncesink.fold.state import closed_since, fold, strikes_at
 
 __all__ = [
     "Advice",
@@ -47,6 +47,7 @@ __all__ = [
     "advise",
     "advise_after",
     "announce",
+    "closed_since",
     "columns",
     "contain",
     "counts",

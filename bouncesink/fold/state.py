@@ -48,7 +48,16 @@ def fold(
         bounces = _after(bounces, reinstatements[-1])
     contact = _standing(contact, bounces, policy)
     gate = _gate(ordered, require, ruled)
-    return replace(contact, suppressed=contact.suppressed | gate)
+    return replace(contact, suppressed=contact.suppressed | gate.keys())
+
+
+def closed_since(events: Iterable[Event], require: TrustLevel | None) -> dict[Reason, datetime]:
+    """Give since when each reason that is no bounce has closed the gate of an address.
+
+    Of its events, the acts, complaints and unsubscribe requests are enough.
+    """
+    ordered = in_order(events)
+    return _gate(ordered, require, rulings(ordered))
 
 
 def strikes_at(contact: Contact, now: datetime, policy: Policy) -> int:
@@ -165,17 +174,21 @@ def _standing(contact: Contact, bounces: list[_Bounce], policy: Policy) -> Conta
     )
 
 
-def _gate(ordered: list[Event], require: TrustLevel | None, ruled: Rulings) -> frozenset[Reason]:
-    """Give the reasons that are no bounces: complaint, unsubscribe, manual."""
-    reasons: set[Reason] = set()
+def _gate(
+    ordered: list[Event], require: TrustLevel | None, ruled: Rulings
+) -> dict[Reason, datetime]:
+    """Give the reasons that are no bounces, each since when: complaint, unsubscribe, manual."""
+    since: dict[Reason, datetime] = {}
     for event in ordered:
         if event.kind is Act.SUPPRESS:
-            reasons.add(Reason.MANUAL)
+            since.setdefault(Reason.MANUAL, when(event))
         elif event.kind is Act.UNSUPPRESS:
-            reasons.discard(Reason.MANUAL)
+            since.pop(Reason.MANUAL, None)
         elif event.id not in ruled.dismissed:
-            confirmed = event.id in ruled.confirmed
-            reason = gate_reason(event, confirmed=confirmed)
-            if reason is not None and (confirmed or trusted(event, require)):
-                reasons.add(reason)
-    return frozenset(reasons)
+            confirmed = ruled.confirmed.get(event.id)
+            by_itself = gate_reason(event) is not None and trusted(event, require)
+            at = when(event) if by_itself else confirmed
+            reason = gate_reason(event, confirmed=confirmed is not None)
+            if reason is not None and at is not None:
+                since[reason] = min(at, since.get(reason, at))
+    return since

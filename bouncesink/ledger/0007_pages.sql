@@ -5,3 +5,6 @@ CREATE INDEX events_domain ON events (domain, number);
 CREATE INDEX events_rule ON events (rule, number) WHERE rule IS NOT NULL;
 CREATE INDEX events_day ON events (substr(occurred_at, 1, 10), severity)
   WHERE severity IN ('HARD', 'SOFT', 'BLOCK', 'UNKNOWN');
+CREATE INDEX events_gate ON events (address)
+  WHERE (kind IN ('suppress', 'unsuppress', 'confirm', 'dismiss', 'feedback', 'unsubscribe')
+  OR category IN ('complaint', 'unsubscribe'));

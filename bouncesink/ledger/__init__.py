@@ -539,6 +539,13 @@ class Ledger(Protocol):
     def latest_audit(self, limit: int) -> Sequence[AuditLine]:
         """Give what operators did last, latest first."""
 
+    # gate
+    def said(self, events: Iterable[str], most: int) -> dict[str, str]:
+        """Of each of these events, by id, the sentence that it told, cut to `most` characters."""
+
+    def gate_events(self, addresses: Iterable[str]) -> dict[str, list[Event]]:
+        """Acts, complaints and unsubscribe requests: what `fold.closed_since` needs."""
+
     # trouble
     def put_trouble(self, part: str, text: str, at: datetime) -> None:
         """Say what a part of the service has trouble with; "" when it has none any more."""

@@ -8,6 +8,7 @@ from bouncesink.ledger.audit import Audit
 from bouncesink.ledger.beats import Beats
 from bouncesink.ledger.erasing import Erasing
 from bouncesink.ledger.events import Events
+from bouncesink.ledger.gate import Gate
 from bouncesink.ledger.keeping import Keeping
 from bouncesink.ledger.leads import LeadsAndSends
 from bouncesink.ledger.mining import Mining
@@ -37,6 +38,7 @@ class SqliteLedger(
     Wholeness,
     Webhooks,
     Paged,
+    Gate,
 ):
     """See `bouncesink.ledger.Ledger`; each table has a module of its own."""
 

@@ -110,7 +110,7 @@ class PolicyServer:
         try:
             if self._ledger is None:
                 self._ledger = open_ledger(self._config.ledger.path, read_only=True)
-            answer = answers(self._ledger, [address], self._config.policy)[address]
+            answer = answers(self._ledger, [address], self._config)[address]
         except LedgerError as error:
             log.warning("policy.ledger", error=str(error))
             self._close_ledger()

@@ -6,8 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from bouncesink.address import normalise
-from bouncesink.engine.answers import answers
+from bouncesink.engine.answers import Answer, answers
 from bouncesink.errors import InputError
+from bouncesink.ledger import Ledger
 from bouncesink.web.context import AppContext
 from bouncesink.web.openapi import DESCRIPTION
 from bouncesink.web.tokens import Tokens
@@ -16,29 +17,31 @@ MAX_BATCH = 10_000
 """Addresses in one request."""
 
 QUICK = 100
-"""Up to so many are looked up in the loop itself: a thread would take longer than the ledger."""
+"""Up to so many are looked up in the loop itself."""
 
 
 def routes(context: AppContext) -> list[web.RouteDef]:
-    policy = context.config.policy
-    tokens = Tokens(context.config.web.tokens)
+    config, ledgers = context.config, context.ledgers
+    tokens = Tokens(config.web.tokens)
 
     async def one(request: web.Request) -> web.Response:
         tokens.holder(request)
         given = request.match_info["email"]
         address = _address(given)
-        answer = answers(context.ledgers.quick, [address], policy)[address]
-        return web.json_response({"email": given, **answer.as_json()})
+        found = ledgers.quickly(lambda ledger: answers(ledger, [address], config))
+        return web.json_response({"email": given, **found[address].as_json()})
 
     async def several(request: web.Request) -> web.Response:
         tokens.holder(request)
         given = _addresses(await request.read(), request.content_type)
         wanted = {email: normalise(email) for email in given}
         known = [address for address in wanted.values() if address]
-        if len(known) <= QUICK:
-            found = answers(context.ledgers.quick, known, policy)
-        else:
-            found = await context.ledgers.read(lambda ledger: answers(ledger, known, policy))
+
+        def look_up(ledger: Ledger) -> dict[str, Answer]:
+            return answers(ledger, known, config)
+
+        quick = len(known) <= QUICK
+        found = ledgers.quickly(look_up) if quick else await ledgers.read(look_up)
         results: list[dict[str, Any]] = [
             {"email": email, **found[address].as_json()}
             if address

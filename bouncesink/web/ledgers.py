@@ -14,19 +14,22 @@ THREADS = 3
 T = TypeVar("T")
 
 
-class _Reader:
-    """A thread with a ledger, which is opened when it is first wanted."""
+class _Kept:
+    """A ledger that is opened when it is first wanted, and again after trouble with it."""
 
-    def __init__(self, open_: Callable[[], Ledger], number: int) -> None:
+    def __init__(self, open_: Callable[[], Ledger]) -> None:
         self._open = open_
         self._ledger: Ledger | None = None
-        self.thread = ThreadPoolExecutor(1, f"web-reader-{number}")
 
-    def run(self, work: Callable[[Ledger], T]) -> T:
+    @property
+    def ledger(self) -> Ledger:
         if self._ledger is None:
             self._ledger = self._open()
+        return self._ledger
+
+    def run(self, work: Callable[[Ledger], T]) -> T:
         try:
-            return work(self._ledger)
+            return work(self.ledger)
         except LedgerError:
             self.close()  # the next one begins with a new connection
             raise
@@ -37,23 +40,32 @@ class _Reader:
             ledger.close()
 
 
+class _Reader(_Kept):
+    """One with a thread to itself."""
+
+    def __init__(self, open_: Callable[[], Ledger], number: int) -> None:
+        super().__init__(open_)
+        self.thread = ThreadPoolExecutor(1, f"web-reader-{number}")
+
+
 class Ledgers:
     """Belongs to the event loop in which it is first used; `open_` opens one for reading only."""
 
     def __init__(self, open_: Callable[[], Ledger], threads: int = THREADS) -> None:
-        self._open = open_
         self._readers = [_Reader(open_, number) for number in range(threads)]
         self._free: asyncio.LifoQueue[_Reader] = asyncio.LifoQueue()
         for reader in self._readers:
             self._free.put_nowait(reader)
-        self._quick: Ledger | None = None
+        self._quick = _Kept(open_)
 
     @property
     def quick(self) -> Ledger:
         """The loop's own: what is read here holds up every other request."""
-        if self._quick is None:
-            self._quick = self._open()
-        return self._quick
+        return self._quick.ledger
+
+    def quickly(self, work: Callable[[Ledger], T]) -> T:
+        """Do `work` in the loop itself: a thread would take longer than the ledger."""
+        return self._quick.run(work)
 
     async def read(self, work: Callable[[Ledger], T]) -> T:
         """Do `work` in a thread of the pool and give its result. Raises what it raises."""
@@ -69,8 +81,7 @@ class Ledgers:
         return await asyncio.wrap_future(done)
 
     async def close(self) -> None:
-        if self._quick is not None:
-            self._quick.close()
+        self._quick.close()
         for reader in self._readers:
             await asyncio.wrap_future(reader.thread.submit(reader.close))
             reader.thread.shutdown(wait=False)

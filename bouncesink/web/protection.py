@@ -24,7 +24,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
-QUIET = {"/healthz", "/readyz", "/metrics"}
+QUIET = {"/healthz", "/readyz", "/metrics", "/v1/addresses", "/v1/addresses/{email}"}
 """Routes that programs ask all the time; a request that goes well is logged for debugging only."""
 
 UNKNOWN = "(none)"

@@ -8,6 +8,7 @@ import secrets
 import time
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from bouncesink.config import read_secret
@@ -48,6 +49,9 @@ def parse(text: str, where: Path) -> dict[str, str]:
     return names
 
 
+log = structlog.get_logger(__name__)
+
+
 class Tokens:
     """Who may ask. Without a file, anybody who can reach us: see `config.exposure`."""
 
@@ -60,11 +64,15 @@ class Tokens:
             self._load(path)
 
     def holder(self, request: web.Request) -> str:
-        """Name who asks. Raises HTTPUnauthorized, or ConfigError when the file is gone."""
+        """Name who asks. Raises HTTPUnauthorized; without its file HTTPServiceUnavailable."""
         if self._path is None:
             return ANYBODY
         if time.monotonic() >= self._next:
-            self._load(self._path)
+            try:
+                self._load(self._path)
+            except ConfigError as error:
+                log.warning("tokens.unreadable", error=str(error))
+                raise web.HTTPServiceUnavailable(reason="nobody can be let in now") from None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         name = self._names.get(_digest(token.strip())) if scheme.lower() == "bearer" else None
         if name is None:

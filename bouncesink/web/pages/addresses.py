@@ -113,7 +113,7 @@ def _story(ledger: Ledger, config: Config, address: str) -> Story:
     )
     shown = events[-_MOST_STEPS:]
     return Story(
-        answer=answers(ledger, [address], config.policy)[address],
+        answer=answers(ledger, [address], config)[address],
         contact=ledger.contacts([address]).get(address) or Contact(address),
         steps=_steps(address, events, len(shown), config)[::-1],
         leads=ledger.leads_of([address]).get(address, []),
