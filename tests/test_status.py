@@ -10,8 +10,8 @@ import pytest
 from commands import Run
 from mails import hard
 
-from bouncesink.cli.problems import Facts, problems
 from bouncesink.config import Config
+from bouncesink.engine.problems import Facts, problems
 from bouncesink.ledger import ArrivalState, Ledger, Totals, Trouble, open_ledger
 from bouncesink.ledger.storage import Storage, measure
 from bouncesink.model import Action, ActionKind, ActionState, Arrival

@@ -10,7 +10,6 @@ from bouncesink.cli.options import config_options, json_option, print_json, read
 from bouncesink.cli.show import plural, safe, when
 from bouncesink.config import Config
 from bouncesink.ledger import ArrivalState, Settlement, Totals
-from bouncesink.ledger.storage import measure
 from bouncesink.model import Action, ActionKind, ActionState
 from bouncesink.shape import time_as_json
 
@@ -26,22 +25,14 @@ _MOST_ERRORS = 5
 @json_option
 def command(config: Config, *, as_json: bool) -> None:
     """Say what is wrong and what to do about it, how much the ledger holds, and what waits."""
-    from bouncesink.cli.problems import Facts, problems
+    from bouncesink.engine.problems import facts, problems
 
     with read_ledger(config) as ledger:
         totals = ledger.totals()
         confirmations = ledger.confirmations(_CONFIRMATIONS)
         troubled = ledger.troubled_actions(_LATEST)
-        facts = Facts(
-            now=datetime.now(UTC),
-            totals=totals,
-            troubles=ledger.troubles(),
-            failed=[each for each in troubled if each.state is ActionState.FAILED],
-            alerts=ledger.standing_alerts(),
-            beats=ledger.beats(),
-            storage=measure(config.ledger.path),
-        )
-    found = problems(facts, config)
+        known = facts(ledger, config, datetime.now(UTC))
+    found = problems(known, config)
     errors = _errors(troubled)
     if as_json:
         print_json(
@@ -49,7 +40,7 @@ def command(config: Config, *, as_json: bool) -> None:
             | {
                 "troubles": [
                     {"part": each.part, "since": time_as_json(each.since), "text": each.text}
-                    for each in facts.troubles
+                    for each in known.troubles
                 ],
                 "errors": errors,
                 "problems": [

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
+from bouncesink.engine.problems import Problem, facts, problems
 from bouncesink.ledger import EventFilter, Ledger, Settlement
 from bouncesink.model import Event
 from bouncesink.web.pages.charts import Series, by_day
@@ -17,17 +18,26 @@ _CONFIRMATIONS = 10
 def routes(site: Site) -> list[web.RouteDef]:
     context = site.context
 
+    def read(ledger: Ledger) -> tuple[list[Event], list[Settlement], Series, list[Problem]]:
+        now = datetime.now(UTC)
+        since = now.date() - timedelta(days=DAYS - 1)
+        last = [event for _, event in ledger.events_page(EventFilter(), None, _LAST)]
+        days = by_day(ledger.days(since), since, DAYS)
+        found = problems(facts(ledger, context.config, now), context.config)
+        return last, ledger.confirmations(_CONFIRMATIONS), days, found
+
     async def overview(request: web.Request) -> web.Response:
         session = site.guard.require(request)
-        last, confirmations, days = await context.ledgers.read(_read)
+        last, confirmations, days, found = await context.ledgers.read(read)
         totals = context.ledgers.quick.totals()
+        known = {problem.what for problem in found}
         return site.show(
             request,
             session,
             "overview.html",
             parts=context.health.parts(),
-            reasons=context.health.why_not_ready(),
-            troubles=context.ledgers.quick.troubles(),
+            problems=found,
+            reasons=[why for why in context.health.why_not_ready() if why not in known],
             failed=failed(totals),
             last=last,
             confirmations=confirmations,
@@ -35,9 +45,3 @@ def routes(site: Site) -> list[web.RouteDef]:
         )
 
     return [web.get("/", overview)]
-
-
-def _read(ledger: Ledger) -> tuple[list[Event], list[Settlement], Series]:
-    since = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
-    last = [event for _, event in ledger.events_page(EventFilter(), None, _LAST)]
-    return last, ledger.confirmations(_CONFIRMATIONS), by_day(ledger.days(since), since, DAYS)

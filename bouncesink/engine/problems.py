@@ -1,14 +1,13 @@
-"""PURE. What is wrong, since when, and what to do about it, in words."""
+"""What is wrong, since when, and what to do about it, in words: for `status` and for the page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bouncesink.cli.show import plural
 from bouncesink.config import Config
 from bouncesink.fold.alert import SILENCE, about_of, words
-from bouncesink.ledger import SERVICE, SHEET, ArrivalState, Totals, Trouble
-from bouncesink.ledger.storage import Storage
+from bouncesink.ledger import SERVICE, SHEET, ArrivalState, Ledger, Totals, Trouble
+from bouncesink.ledger.storage import Storage, measure
 from bouncesink.model import OPEN, Action, ActionKind, ActionState
 
 UNSEEN = timedelta(minutes=3)
@@ -24,6 +23,9 @@ LITTLE_ROOM = 500 * 1000**2
 ENOUGH_ROOM = 5 * 1000**3
 """Octets of disk: less than the first is a problem, more than the second is none; between them,
 less than a twentieth of the disk is."""
+
+_LATEST = 200
+"""How many of the latest actions in trouble are looked at."""
 
 _TO_DO = {
     SHEET: "`bouncesink doctor` checks the sheet, `bouncesink flush` writes it now; the service "
@@ -55,8 +57,22 @@ class Facts:
     storage: Storage
 
 
+def facts(ledger: Ledger, config: Config, now: datetime) -> Facts:
+    """Ask the ledger, and its disk. Raises LedgerError."""
+    troubled = ledger.troubled_actions(_LATEST)
+    return Facts(
+        now=now,
+        totals=ledger.totals(),
+        troubles=ledger.troubles(),
+        failed=[each for each in troubled if each.state is ActionState.FAILED],
+        alerts=ledger.standing_alerts(),
+        beats=ledger.beats(),
+        storage=measure(config.ledger.path),
+    )
+
+
 def problems(facts: Facts, config: Config) -> list[Problem]:
-    """Give what is wrong, the worst first."""
+    """PURE. Give what is wrong, the worst first."""
     return [
         *_storage(facts.storage),
         *_service(facts),
@@ -98,7 +114,7 @@ def _service(facts: Facts) -> Iterator[Problem]:
     oldest = facts.totals.oldest_pending_at
     if oldest is not None and facts.now - oldest > LATE:
         yield Problem(
-            f"{plural(pending, 'arrival')} not read yet",
+            f"{pending:,} arrival{'' if pending == 1 else 's'} not read yet",
             oldest,
             "The service is behind; its log says what holds it up."
             if runs
