@@ -104,9 +104,9 @@ def test_the_example_is_valid_and_tells_the_defaults() -> None:
     )
     as_it_is = parse(text, PATH)
     assert as_it_is.lmtp.recipients == ("bounces@example.com",)
-    of_files = r'(?m)^(rules|\w+_file) = "[\w.]+"$'
+    of_files = r'(?m)^(rules|users|tokens|export|\w+_file) = "[\w.]+".*$'
     all_keys = parse(re.sub(of_files, "", uncommented), PATH)
     assert len(all_keys.mailboxes) == 1
-    sections = "ledger lmtp policy trust sheet sheets leads hubspot smartlead postcards webhooks web alerts"
-    for section in (*sections.split(), "parse", "classify", "log"):
+    sections = "ledger lmtp policy trust sheet sheets leads hubspot smartlead postcards webhooks web alerts gate watch"
+    for section in (*sections.split(), "parse", "retention", "classify", "log"):
         assert getattr(all_keys, section) == getattr(as_it_is, section)
