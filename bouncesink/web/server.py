@@ -179,7 +179,11 @@ def _application(
     config = context.config.web
     app = web.Application(
         client_max_size=config.max_body_size,
-        middlewares=[watching(connections, context.observe), protecting(config, connections)],
+        middlewares=[
+            watching(connections, context.observe),
+            protecting(config, connections),
+            pages.lost,
+        ],
     )
     app.on_response_prepare.append(preparing(connections))
     for each in routes:

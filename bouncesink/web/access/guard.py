@@ -4,10 +4,11 @@ import asyncio
 import hmac
 import ipaddress
 import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import structlog
 from aiohttp import web
+from multidict import MultiDict
 
 from bouncesink.config import WebConfig
 from bouncesink.errors import ConfigError
@@ -24,6 +25,12 @@ RECHECK = 1.0
 
 AT_ONCE = 2
 """Passwords that are checked at the same time: each takes memory and a fifth of a second."""
+
+MOST_FORM = 64 * 1024
+MOST_FIELDS = 200
+"""Octets and fields of a form: it is read before it is known who sends it."""
+
+_FORM = web.RequestKey("form", MultiDict[str])
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +61,11 @@ class Guard:
         """Give the session of who asks, or None: they have to log in."""
         if self._config.proxy_user and _is_near(request):
             name = request.headers.get(self._config.proxy_user, "")
-            return self._of_proxy(name) if name else None
-        session = self._sessions.of(request.cookies.get(self._cookie(request), ""))
+            if name or self._config.users is None:
+                return self._of_proxy(name) if name else None
+        cookie = request.cookies.get(self._cookie(request), "")
+        # A page that brings itself up to date does not show that anybody is there.
+        session = self._sessions.of(cookie, idle=request.method == "GET" and is_by_script(request))
         if session is None:
             return None
         entry = self._users().get(session.user.name)
@@ -88,10 +98,8 @@ class Guard:
 
     async def check_form(self, request: web.Request, session: Session) -> None:
         """Raise HTTPForbidden unless the form carries this session's token and comes from us."""
-        given = (await request.post()).get(FORM_TOKEN, "")
-        right = isinstance(given, str) and hmac.compare_digest(
-            given.encode("utf-8", "surrogatepass"), session.form_token.encode()
-        )
+        given = (await form_of(request)).get(FORM_TOKEN, "")
+        right = hmac.compare_digest(given.encode(), session.form_token.encode())
         if not right or not self.is_from_us(request):
             log.warning("access.foreign_form", user=session.user.name)
             raise web.HTTPForbidden(reason="this form is not of this session: reload the page")
@@ -109,15 +117,22 @@ class Guard:
         return self._attempts.wait(*_who(request, name))
 
     async def log_in(self, request: web.Request, name: str, password: str) -> str | None:
-        """Check a password; give the new session's cookie, or None where it is wrong."""
+        """Check a password; give the new session's cookie, or None where it is wrong.
+
+        Also None, unchecked, for those who have to wait by the time that it is their turn: many
+        guesses at once are not better than one after the other.
+        """
         entry = self._users().get(name)
+        who = _who(request, name)
         async with self._turn:
+            if self._attempts.wait(*who):
+                return None
             right = await asyncio.to_thread(matches, password, entry.hash if entry else None)
-        if entry is None or not right:
-            self._attempts.failed(*_who(request, name))
-            log.warning("access.refused", peer=_peer(request))
-            return None
-        self._attempts.succeeded(*_who(request, name))
+            if entry is None or not right:
+                self._attempts.failed(*who)
+                log.warning("access.refused", peer=_peer(request))
+                return None
+        self._attempts.succeeded(*who)
         self._sessions.end(request.cookies.get(self._cookie(request), ""))
         cookie, _ = self._sessions.begin(entry.user)
         log.info("access.login", user=name, peer=_peer(request))
@@ -164,6 +179,34 @@ class Guard:
         session = self._proxied.setdefault(user.name, Session(user, now, now))
         session.user = user
         return session
+
+
+async def form_of(request: web.Request) -> MultiDict[str]:
+    """Read a form, once. Raises HTTPUnsupportedMediaType and HTTPRequestEntityTooLarge."""
+    if _FORM in request:
+        return request[_FORM]
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType(reason="a form of the page is wanted")
+    body = b""
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > MOST_FORM:
+            raise web.HTTPRequestEntityTooLarge(MOST_FORM, len(body))
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise web.HTTPRequestEntityTooLarge(
+            MOST_FORM, len(body), reason="the form has too many fields"
+        ) from None
+    form = request[_FORM] = MultiDict(pairs)
+    return form
+
+
+def is_by_script(request: web.Request) -> bool:
+    """Whether htmx asks, for a piece of a page."""
+    return request.headers.get("HX-Request") == "true"
 
 
 def _who(request: web.Request, name: str) -> tuple[str, str]:

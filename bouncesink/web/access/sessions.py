@@ -50,12 +50,13 @@ class Sessions:
         session = self._sessions[_key(cookie)] = Session(user, now, now)
         return cookie, session
 
-    def of(self, cookie: str) -> Session | None:
-        """Give the session of a cookie, if it is not over; it counts as seen."""
+    def of(self, cookie: str, *, idle: bool = False) -> Session | None:
+        """Give the session of a cookie, if it is not over; unless `idle`, it counts as seen."""
         session, now = self._sessions.get(_key(cookie)), self._clock()
         if session is None or _over(session, now):
             return None
-        session.seen = now
+        if not idle:
+            session.seen = now
         return session
 
     def end(self, cookie: str) -> None:

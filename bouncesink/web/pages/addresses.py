@@ -16,11 +16,15 @@ from bouncesink.fold import fold
 from bouncesink.ledger import Ledger
 from bouncesink.model import Act, Action, Contact, Event, Lead, TrustLevel
 from bouncesink.risk import Risk
+from bouncesink.web.access.guard import form_of
 from bouncesink.web.pages.render import path_of
 from bouncesink.web.pages.site import Site, words
 
 _MOST_STEPS = 200
 """The latest events of an address that are shown, each with the state that it led to."""
+
+_MOST_FOLDED = 20_000
+"""Events that are folded for that: each state is a fold of all that came before it."""
 
 _MOST_FOUND = 50
 
@@ -70,14 +74,14 @@ def routes(site: Site) -> list[web.RouteDef]:
 
     async def act(request: web.Request) -> web.Response:
         session = await site.guard.require_act(request)
-        address, form = _address(request.match_info["email"]), await request.post()
-        what = str(form.get("what"))
+        address, form = _address(request.match_info["email"]), await form_of(request)
+        what = form.get("what", "")
 
         def work(engine: Engine) -> str:
             decision = Decision(session.user.name, words(form))
             return _act(engine, address, what, decision)
 
-        return await site.act(session, path_of(address), work)
+        return await site.act(request, session, path_of(address), work)
 
     return [
         web.get("/addresses", search),
@@ -111,7 +115,8 @@ def _story(ledger: Ledger, config: Config, address: str) -> Story:
         ledger.events_of([address]).get(address, ()),
         key=lambda event: (event.occurred_at, event.id),
     )
-    shown = events[-_MOST_STEPS:]
+    most = min(_MOST_STEPS, max(_MOST_FOLDED // max(len(events), 1), 1))
+    shown = events[-most:]
     return Story(
         answer=answers(ledger, [address], config)[address],
         contact=ledger.contacts([address]).get(address) or Contact(address),

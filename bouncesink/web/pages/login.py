@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bouncesink.web.access.guard import LOGIN, Guard
+from bouncesink.web.access.guard import LOGIN, Guard, form_of
 from bouncesink.web.pages.render import page, see_other
 
 
@@ -15,9 +15,9 @@ def routes(guard: Guard) -> list[web.RouteDef]:
         return _page(_next(request.query.get("next", "/")))
 
     async def log_in(request: web.Request) -> web.StreamResponse:
-        given = await request.post()
-        name, password = str(given.get("name", "")).strip(), str(given.get("password", ""))
-        back = _next(str(given.get("next", "/")))
+        given = await form_of(request)
+        name, password = given.get("name", "").strip(), given.get("password", "")
+        back = _next(given.get("next", "/"))
         if guard.closed or not guard.is_from_us(request):
             raise web.HTTPForbidden(reason="this form is not of ours: reload the page")
         if wait := guard.wait(request, name):

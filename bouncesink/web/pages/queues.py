@@ -9,6 +9,7 @@ from bouncesink.errors import AlreadyDecided, InputError
 from bouncesink.ledger import Ledger
 from bouncesink.model import OPEN, Action, ActionKind, ActionState
 from bouncesink.outbox import queues
+from bouncesink.web.access.guard import form_of
 from bouncesink.web.pages.site import MOST_WORDS, PAGE, Site, one_of, position
 
 MOVES = {"approve": queues.APPROVE, "reject": queues.REJECT, "done": queues.DONE}
@@ -44,15 +45,18 @@ def routes(site: Site) -> list[web.RouteDef]:
             shown=shown if shown in _SHOWN else "open",
             choices=list(_SHOWN),
             actions=[action for _, action in found[:PAGE]],
+            approves=kind in queues.PROPOSALS,
+            chosen="all" in request.query,
+            here_on=after,
             more=found[PAGE - 1][0] if len(found) > PAGE else None,
         )
 
     async def move(request: web.Request) -> web.Response:
         session = await site.guard.require_act(request)
-        kind, form = _kind(request), await request.post()
-        keys = [str(key) for key in form.getall("key", [])][:PAGE]
-        what = str(form.get("what"))
-        reason = str(form.get("reason", "")).strip()[:MOST_WORDS] or None
+        kind, form = _kind(request), await form_of(request)
+        keys = form.getall("key", [])[:PAGE]
+        what = form.get("what", "")
+        reason = form.get("reason", "").strip()[:MOST_WORDS] or None
         by = queues.By(session.user.name, utcnow(), reason)
 
         def work(engine: Engine) -> str:
@@ -60,7 +64,7 @@ def routes(site: Site) -> list[web.RouteDef]:
                 raise InputError("nothing is chosen")
             return _move(engine.ledger, kind, keys, what, by)
 
-        return await site.act(session, f"/queues/{kind}", work)
+        return await site.act(request, session, f"/queues/{kind}", work)
 
     return [
         web.get("/queues", all_),

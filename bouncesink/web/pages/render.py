@@ -1,8 +1,10 @@
 """Templates to pages."""
 
+import hashlib
 import unicodedata
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +23,11 @@ POLICY = (
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that hide, reorder or break text."""
+
+_MANY = 10_000
+"""Characters that are remembered, with how they are shown."""
+
+STATIC = Path(__file__).parent.parent / "static"
 
 
 def page(
@@ -46,6 +53,21 @@ def see_other(path: str) -> web.Response:
 
 
 @cache
+def versions() -> dict[str, str]:
+    """Give our own files by name, each with what changes when it does."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for path in STATIC.iterdir()
+        if path.is_file()
+    }
+
+
+def static(name: str) -> str:
+    """Give where one of our own files is: a browser keeps it for as long as it is this one."""
+    return f"/static/{name}?v={versions()[name]}"
+
+
+@cache
 def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("bouncesink.web", "templates"),
@@ -58,6 +80,7 @@ def environment() -> Environment:
     made.filters["plain"] = plain
     made.filters["marked"] = marked
     made.globals["path_of"] = path_of
+    made.globals["static"] = static
     return made
 
 
@@ -70,11 +93,24 @@ def plain(text: object, width: int = 0) -> str:
 
     Line ends and tabs stay: a template decides what becomes of them.
     """
-    shown = "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in _UNSEEN else f"\\u{ord(c):04x}"
-        for c in str(text if text is not None else "")[: width * 4 or None]
-    )
+    given = str(text if text is not None else "")[: width * 4 or None]
+    shown = given if given.isprintable() else given.translate(_SHOWN)
     return shown[: width - 1] + "…" if width and len(shown) > width else shown
+
+
+class _Shown(dict[int, str]):
+    """How each character is shown; a mail of 256 kB would take long to look up one by one."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        unseen = char not in "\n\t" and unicodedata.category(char) in _UNSEEN
+        shown = f"\\u{code:04x}" if unseen else char
+        if len(self) < _MANY:
+            self[code] = shown
+        return shown
+
+
+_SHOWN = _Shown()
 
 
 def marked(text: str, words: str) -> Markup:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +11,7 @@ from bouncesink.engine.review import Decision, behind, confirm, dismiss, find, i
 from bouncesink.errors import InputError
 from bouncesink.ledger import Ledger, Settlement
 from bouncesink.model import OPEN, Action, ActionKind, Contact, Event
+from bouncesink.web.access.guard import form_of
 from bouncesink.web.pages.site import PAGE, Site, position, words
 
 _EVENTS = 20
@@ -75,8 +75,8 @@ def routes(site: Site) -> list[web.RouteDef]:
 
     async def decide(request: web.Request) -> web.Response:
         session = await site.guard.require_act(request)
-        form = await request.post()
-        key, what = request.match_info["key"], str(form.get("what"))
+        form = await form_of(request)
+        key, what = request.match_info["key"], form.get("what", "")
 
         def work(engine: Engine) -> str:
             action = find(engine.ledger, key)
@@ -88,7 +88,7 @@ def routes(site: Site) -> list[web.RouteDef]:
                 raise InputError("confirm or dismiss is wanted")
             return _confirm(engine, action, decision, form)
 
-        return await site.act(session, "/review", work)
+        return await site.act(request, session, "/review", work)
 
     return [
         web.get("/review", list_),
@@ -97,12 +97,12 @@ def routes(site: Site) -> list[web.RouteDef]:
     ]
 
 
-def _confirm(engine: Engine, action: Action, decision: Decision, form: Mapping[str, Any]) -> str:
-    given = str(form.get("address", "")).strip()
+def _confirm(engine: Engine, action: Action, decision: Decision, form: Mapping[str, str]) -> str:
+    given = form.get("address", "").strip()
     address = normalise(given) if given else None
     if given and address is None:
         raise InputError(f"{given!r} is not an e-mail address")
-    event = str(form.get("event", "")).strip() or None
+    event = form.get("event", "").strip() or None
     act = confirm(engine, action, decision, address=address, event=event)
     return f"Confirmed: {act.address} counts as failed from now on."
 

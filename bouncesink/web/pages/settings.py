@@ -1,7 +1,11 @@
-"""The settings as they are, and what operators did last. Of secrets only the files show."""
+"""The settings as they are, and what operators did last.
+
+Of secrets only the files show, and of addresses on the web, which may hold one, only the host.
+"""
 
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -32,16 +36,28 @@ def _sections(config: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _rows(section: Any) -> list[tuple[str, str]]:
-    return [
-        (each.name, _shown(getattr(section, each.name))) for each in dataclasses.fields(section)
-    ]
+    found = []
+    for each in dataclasses.fields(section):
+        value = getattr(section, each.name)
+        if dataclasses.is_dataclass(value):
+            found += [(f"{each.name}.{name}", shown) for name, shown in _rows(value)]
+        else:
+            found.append((each.name, _shown(value)))
+    return found
 
 
 def _shown(value: object) -> str:
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return "(not set)"
-    if isinstance(value, tuple | list):
-        return ", ".join(map(str, value))
+    if isinstance(value, tuple | list | Mapping):  # of a mapping the keys
+        return ", ".join(map(_shown, value))
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    text = str(value)
+    return _host_of(text) if "://" in text else text
+
+
+def _host_of(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    netloc, *more = re.split(r"[/?#]", rest, maxsplit=1)
+    return f"{scheme}://{netloc.rpartition('@')[2]}" + ("/…" if any(more) else "")

@@ -13,7 +13,7 @@ from bouncesink.errors import AlreadyDecided, InputError
 from bouncesink.ledger import Totals, open_ledger
 from bouncesink.model import OPEN, ActionKind, ActionState
 from bouncesink.outbox.queues import KINDS
-from bouncesink.web.access.guard import Guard
+from bouncesink.web.access.guard import Guard, is_by_script
 from bouncesink.web.access.sessions import Session
 from bouncesink.web.context import AppContext
 from bouncesink.web.pages.render import page, see_other
@@ -23,6 +23,9 @@ PAGE = 50
 
 MOST_WORDS = 500
 """Characters of a reason."""
+
+BEGUN = web.RequestKey("begun", bool)
+"""Set once a part of the answer is on its way, so that nothing else can be answered any more."""
 
 T = TypeVar("T")
 
@@ -38,7 +41,9 @@ class Site:
         self, request: web.Request, session: Session, template: str, **values: Any
     ) -> web.Response:
         """Render a page with what every page has: the person, what waits, what was done."""
-        said, session.said = session.said, None
+        said = None
+        if request.method == "GET" and not is_by_script(request):
+            said, session.said = session.said, None
         totals = self.context.ledgers.quick.totals()
         return page(
             template,
@@ -52,24 +57,38 @@ class Site:
 
     async def act(
         self,
+        request: web.Request,
         session: Session,
         back: str,
         work: Callable[[Engine], str],
     ) -> web.Response:
         """Have `work` done by the engine in a thread of its own, and go on to `back`.
 
-        It gives the words that say what was done; a person's mistake is told in their place.
+        It gives the words that say what was done; a person's mistake is told in their place. A
+        script is given these words alone, to put in the place of what they are about.
         """
 
         def do() -> str:
             with closing(open_ledger(self.context.config.ledger.path)) as ledger:
                 return work(Engine(ledger, self.context.config))
 
+        settled = True
         try:
-            session.said = (await asyncio.to_thread(do), True)
-        except (InputError, AlreadyDecided) as error:
-            session.said = (str(error), False)
-        return see_other(back)
+            said = (await asyncio.to_thread(do), True)
+        except AlreadyDecided as error:
+            said = (str(error), False)
+        except InputError as error:
+            said, settled = (str(error), False), False
+        if not is_by_script(request):
+            session.said = said
+            return see_other(back)
+        response = page("said.html", session, said=said, waiting=self._waiting())
+        if not settled:
+            response.headers["HX-Reswap"] = "beforebegin"
+        return response
+
+    def _waiting(self) -> Mapping[ActionKind, int]:
+        return waiting(self.context.ledgers.quick.totals())
 
 
 def waiting(totals: Totals) -> Mapping[ActionKind, int]:
@@ -84,9 +103,9 @@ def failed(totals: Totals) -> int:
     return sum(totals.actions.get((kind, ActionState.FAILED), 0) for kind in KINDS)
 
 
-def words(form: Mapping[str, Any], name: str = "reason") -> str:
+def words(form: Mapping[str, str], name: str = "reason") -> str:
     """Give what a person wrote into a field. Raises InputError where there is nothing."""
-    text = str(form.get(name, "")).strip()[:MOST_WORDS]
+    text = form.get(name, "").strip()[:MOST_WORDS]
     if not text:
         raise InputError(f"{name}: some words are wanted")
     return text

@@ -7,7 +7,7 @@ from aiohttp import web
 from bouncesink.ledger import Ledger
 from bouncesink.model import Contact, Reason
 from bouncesink.outbox.suppression import as_csv
-from bouncesink.web.pages.site import PAGE, Site, one_of
+from bouncesink.web.pages.site import BEGUN, PAGE, Site, one_of
 
 _BATCH = 2000
 
@@ -48,6 +48,7 @@ def routes(site: Site) -> list[web.RouteDef]:
                 "Content-Disposition": 'attachment; filename="suppressed.csv"',
             }
         )
+        request[BEGUN] = True
         await response.prepare(request)
         after, header = "", True
         while True:

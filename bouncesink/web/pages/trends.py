@@ -48,6 +48,8 @@ def routes(site: Site) -> list[web.RouteDef]:
             severities=SEVERITIES[:3],
             rows=_ROWS,
             sure=SURE,
+            warn=config.watch.warn_percent,
+            act=config.watch.act_percent,
         )
 
     return [web.get("/trends", show)]
