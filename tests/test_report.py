@@ -79,6 +79,7 @@ def test_what_changed_most_comes_first(told):
         "category": "blocklisted",
         "rule": "says-blocklisted",
         "provider": "microsoft",
+        "domain": "example.org",
         "campaign": "autumn",
         "mailbox": "sales@example.com",
         "subject": "Hello",

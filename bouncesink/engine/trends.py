@@ -31,6 +31,7 @@ _NAMED: Mapping[str, tuple[FailuresBy, Callable[[str], str]]] = {
     "category": ("category", str),
     "rule": ("rule", str),
     "provider": ("host", _host),
+    "domain": ("host", lambda name: name.partition(" ")[0]),
     "campaign": ("campaign", str),
     "mailbox": ("sender", lambda name: normalise(bare(name)) or ""),
     "subject": ("subject", str),
