@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import signal
 import sqlite3
 import subprocess
@@ -101,13 +102,21 @@ def test_a_backup_holds_what_the_ledger_held(run: Run, path: Path) -> None:
 
 
 def test_a_backup_is_not_written_over_unless_told(run: Run, path: Path) -> None:
-    Path("b.db").write_text("precious")
+    assert run("backup", "b.db").code == 0
+    before = Path("b.db").stat().st_ino
     result = run("backup", "b.db")
     assert result.code == 2
     assert "--replace" in result.err
-    assert Path("b.db").read_text() == "precious"
+    assert Path("b.db").stat().st_ino == before
     assert run("backup", "b.db", "--replace").code == 0
     assert contents(Path("b.db")) == contents(path)
+
+
+def test_only_a_backup_is_written_over(run: Run, path: Path) -> None:
+    Path("bouncesink.toml").write_text("precious")
+    result = run("backup", "bouncesink.toml", "--replace")
+    assert (result.code, "is there already and no backup" in result.err) == (2, True), result.err
+    assert Path("bouncesink.toml").read_text() == "precious"
 
 
 @pytest.mark.parametrize(
@@ -117,10 +126,17 @@ def test_a_backup_is_not_written_over_unless_told(run: Run, path: Path) -> None:
         ("nowhere/b.db", "there is no folder"),
         ("bouncesink.db", "is the ledger itself"),
         ("link.db", "is the ledger itself"),
+        ("bouncesink.db-wal", "belongs to the ledger"),
+        ("bouncesink.db-shm", "belongs to the ledger"),
+        ("bouncesink.db.key", "belongs to the ledger"),
+        ("link.db.key", "belongs to the ledger"),
+        ("fifo", "is a device or a pipe"),
     ],
 )
 def test_a_backup_to_the_wrong_place_is_refused(run: Run, path: Path, to: str, words: str) -> None:
     Path("link.db").symlink_to(path)
+    Path("link.db.key").symlink_to("bouncesink.db.key")
+    os.mkfifo("fifo")
     result = run("backup", to, "--replace")
     assert (result.code, words in result.err) == (2, True), result.err
     assert run("verify").code == 0
@@ -308,6 +324,12 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
     result = run("restore", "old.db", "--replace")
     assert result.code == 0, result.err
     assert run("verify").code == 0
+
+
+def test_a_pipe_is_no_backup(run: Run) -> None:
+    os.mkfifo("fifo")
+    result = run("restore", "fifo")
+    assert (result.code, "is a device or a pipe" in result.err) == (3, True), result.err
 
 
 def test_another_programs_database_is_no_backup(run: Run, path: Path) -> None:

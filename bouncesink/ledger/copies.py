@@ -20,6 +20,9 @@ from bouncesink.ledger import schema
 from bouncesink.ledger.connection import translate
 
 _SIDES = ("", "-wal", "-shm", "-journal")
+_BESIDE = ("-wal", "-shm", "-journal", ".key", ".lock")
+_MAGIC = b"SQLite format 3\0"
+"""How a database begins (https://sqlite.org/fileformat.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def put_back(copy: Path, ledger: Path, at: str, *, replace: bool = False) -> Pat
 
 def check(path: Path) -> Copied:
     """See that a file is a whole ledger. Raises LedgerError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise LedgerError(f"{path}: is a device or a pipe; give the path of a file")
     with _translated(path), closing(_open_copy(path)) as found:
         schema_known(found, path)
         said = found.execute("PRAGMA integrity_check(5)").fetchall()
@@ -108,8 +113,23 @@ def _refuse(to: Path, ledger: Path, *, replace: bool) -> None:
         raise InputError(f"{to}: there is no folder {to.absolute().parent}; create it first")
     if to.exists() and ledger.exists() and to.samefile(ledger):
         raise InputError(f"{to}: is the ledger itself; a backup goes to another file")
+    real = os.path.realpath(ledger)
+    if os.path.realpath(to) in {f"{real}{side}" for side in _BESIDE}:
+        raise InputError(f"{to}: belongs to the ledger; a backup goes to another file")
+    if to.exists() and not to.is_file():
+        raise InputError(f"{to}: is a device or a pipe; give the path of a file")
     if to.exists() and not replace:
         raise InputError(f"{to}: is there already; --replace writes a new one in its place")
+    if to.exists() and not _may_be_backup(to):
+        raise InputError(f"{to}: is there already and no backup; give the path of another file")
+
+
+def _may_be_backup(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) in (_MAGIC, b"")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 @contextmanager
