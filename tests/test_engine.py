@@ -135,6 +135,28 @@ def test_a_bounce_that_a_person_forwarded_inline_goes_to_review(
     assert [action.kind for action in ledger.list_actions()] == [ActionKind.REVIEW]
 
 
+@pytest.mark.parametrize("worst_first", [True, False])
+def test_of_an_alias_that_failed_for_two_targets_the_worst_counts(
+    ledger: Ledger, pool: ReaderPool, worst_first: bool
+) -> None:
+    unknown = (
+        "Original-Recipient: rfc822; team@example.org\n"
+        "Final-Recipient: rfc822; gone@example.org\nAction: failed\nStatus: 5.1.1\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 User unknown\n"
+    )
+    full = unknown.replace("gone@", "full@").replace("5.1.1", "5.2.2").replace("550", "552")
+    groups = [unknown, full.replace("User unknown", "Mailbox full")]
+    text = hard()
+    start = text.index("Final-Recipient")
+    end = text.index("--b\nContent-Type: message/rfc822")
+    groups = groups if worst_first else groups[::-1]
+    ledger.append([arrival(text[:start] + "\n".join(groups) + "\n" + text[end:])])
+    Engine(ledger, CONFIG).drain(pool)
+    assert [event.verdict.category for event in ledger.all_events()] == ["user_unknown"]
+    contact = ledger.contacts(["team@example.org"])["team@example.org"]
+    assert (contact.bounce_type, contact.bounce_count) == (Severity.HARD, 1)
+
+
 def test_an_events_file_is_the_operators_word(ledger: Ledger, pool: ReaderPool) -> None:
     config = replace(CONFIG, mailboxes=(MailboxConfig("outreach@example.com"),))
     entry = b'{"code":"550 5.1.1","date":"2026-03-01","email":"lead@example.org"}'

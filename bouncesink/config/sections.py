@@ -25,7 +25,7 @@ class LmtpConfig:
 
     listen: tuple[str, ...] = ("127.0.0.1:8024",)
     recipients: tuple[str, ...] = ()
-    max_message_size: int = 50_000_000
+    max_message_size: int = 60_000_000
     max_connections: int = 1000
     max_recipients: int = 100
     idle_timeout: float = 300.0

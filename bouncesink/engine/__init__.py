@@ -33,6 +33,7 @@ from bouncesink.model import (
     Arrival,
     Contact,
     Event,
+    Kind,
     Lead,
     TrustLevel,
 )
@@ -427,6 +428,10 @@ def _log(outcome: Outcome, recorded_at: datetime) -> None:
         record_ms=round(outcome.recorded_in * 1000, 1),
         ms=round(delay.total_seconds() * 1000),  # since it was received
     )
+    if outcome.settlement.kind is Kind.FORWARDING_CONFIRMATION:
+        # Nothing is forwarded until a person types it in, who may look here first.
+        code = outcome.settlement.confirmation_code
+        log.warning("forwarding.confirmation", arrival=outcome.arrival.id[:16], code=code)
 
 
 def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:

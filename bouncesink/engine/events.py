@@ -16,6 +16,7 @@ from bouncesink.model import (
     Original,
     Report,
     Send,
+    Severity,
     Verdict,
 )
 from bouncesink.reader import Reading
@@ -35,6 +36,8 @@ _FROM_THE_ADDRESS = {Kind.AUTO_REPLY, Kind.CHALLENGE, Kind.DISPOSITION, Kind.UNS
 _MUST_NAME = {Kind.FEEDBACK, Kind.UNSUBSCRIBE, Kind.DROPPED, *_KIND_OF.values()}
 """Kinds that mean something for an address, and nothing if we cannot tell which."""
 
+
+_WORST_FIRST = (Severity.HARD, Severity.SOFT, Severity.BLOCK, Severity.UNKNOWN, Severity.NONE)
 
 _OF_ONE_MESSAGE = {"list-unsubscribe", "verp"}
 
@@ -63,18 +66,28 @@ class Subject:
 
 
 def subjects(arrival: Arrival, reading: Reading) -> Iterator[Subject]:
-    """Give each address that an arrival speaks of, once for each action."""
+    """Give each address that an arrival speaks of, once for each action.
+
+    Of an alias that failed for several of its targets, the worst verdict is its own.
+    """
     notice = reading.notice
-    seen: set[tuple[str, DsnAction]] = set()
+    worst: dict[tuple[str, DsnAction], Subject] = {}
     for report, verdict in zip(notice.reports, reading.verdicts, strict=True):
         address = normalise(report.mailed) or normalise(report.recipient)
-        if address and (address, report.action) not in seen:
-            seen.add((address, report.action))
-            yield Subject(address, report, verdict)
+        if address:
+            told = Subject(address, report, verdict)
+            known = worst.setdefault((address, report.action), told)
+            if _badness(told) < _badness(known):
+                worst[address, report.action] = told
+    yield from worst.values()
     if not notice.reports and notice.kind in _FROM_THE_ADDRESS:
         address = normalise(bare(notice.from_ or "") or arrival.envelope_from)
         if address:
             yield Subject(address, None, reading.verdict)
+
+
+def _badness(subject: Subject) -> int:
+    return _WORST_FIRST.index(subject.verdict.severity)
 
 
 def make_events(arrival: Arrival, reading: Reading, known: Known) -> tuple[Event, ...]:
