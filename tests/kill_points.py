@@ -231,10 +231,19 @@ def mint() -> Iterator[Mint]:
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     warm_up()
+    running = set()
     for line in sys.stdin:
         job = json.loads(line)
-        answer = poll(job["poll"]) if "poll" in job else start(job)
+        if "poll" in job:
+            answer = poll(job["poll"])
+            if answer is not None:
+                running.discard(job["poll"])
+        else:
+            answer = start(job)
+            running.add(answer)
         print(json.dumps(answer), flush=True)
+    for left in running:  # of a test that failed
+        os.kill(left, signal.SIGKILL)
 
 
 if __name__ == "__main__":
