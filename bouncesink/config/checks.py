@@ -1,6 +1,7 @@
 """What a config must hold beyond its types: bounds, addresses, and keys that go together."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
@@ -75,6 +76,7 @@ def check(config: Config, reader: Reader) -> None:
         raise reader.error(
             ("sheets", "api"), "https://HOST is wanted: the key must not travel in the clear"
         )
+    _check_export(config, reader)
     _check_queues(config, reader)
     _check_imap(config, reader)
     check_providers(config, reader)
@@ -101,6 +103,21 @@ def _check_listen(config: Config, reader: Reader) -> None:
     for listen in config.web.listen:
         if why := refusal(listen, config.web):
             raise reader.error(("web", "listen"), why)
+
+
+def _check_export(config: Config, reader: Reader) -> None:
+    """Refuse what is needed: the file is written over without a question."""
+    if config.gate.export is None:
+        return
+    export, ledger = (os.path.realpath(path) for path in (config.gate.export, config.ledger.path))
+    for what, needed in (
+        ("the ledger", ledger),
+        *(("a part of the ledger", f"{ledger}{side}") for side in ("-wal", "-shm", ".key")),
+        ("sheet.path", os.path.realpath(config.sheet.path)),
+        ("this config", os.path.realpath(reader.path)),
+    ):
+        if export == needed:
+            raise reader.error(("gate", "export"), f"is {what}; choose a file of its own")
 
 
 def _check_policy(policy: Policy, reader: Reader) -> None:
