@@ -346,3 +346,17 @@ def test_help_is_quick_and_names_every_command(run: Run) -> None:
         check=True,
     ).stdout.split()
     assert not {"flanker", "sqlite_utils", "aiosmtpd", "structlog", "re2"} & set(loaded)
+
+
+def test_output_that_nobody_reads_any_more_is_a_code_of_its_own() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    told = subprocess.run(
+        [sys.executable, "-m", "bouncesink", "rules", "list"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (told.returncode, told.stderr) == (141, "")

@@ -42,8 +42,8 @@ _COMMANDS = {
     "status": "status",
     "suppress": "suppress",
     "token": "token",
-    "verify": "verify",
     "user": "user",
+    "verify": "verify",
     "verp": "verp",
 }
 
@@ -61,6 +61,16 @@ class _Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would make it a 1, which means something else here
+            raise _NobodyReadsError from None
+
+
+class _NobodyReadsError(Exception):
+    """The reader of our output has gone, as `head` does."""
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -68,7 +78,8 @@ def cli() -> None:
     """Read bounces, keep what they say, and know which addresses may be mailed.
 
     Exit codes: 0 done; 1 done, but not for all (a file that is no mail, an address that must not
-    be mailed); 2 wrong usage, config or input; 3 the ledger; 4 a sink; 130 interrupted.
+    be mailed); 2 wrong usage, config or input; 3 the ledger; 4 a sink; 130 interrupted; 141 nobody
+    reads the output any more.
     """
 
 
@@ -87,8 +98,8 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does: Python must not complain at exit.
+    except (_NobodyReadsError, BrokenPipeError):
+        # Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
