@@ -49,6 +49,13 @@ def test_one_mail_with_a_from_line_keeps_its_name(tmp_path: Path) -> None:
     assert len(found(file, everything=False)) == 1  # it was named, so it is meant
 
 
+def test_what_is_named_one_mail_is_one_whatever_its_lines_begin_with(tmp_path: Path) -> None:
+    from_line = b"From x Mon Jan  1 00:00:00 2024\n"
+    file = tmp_path / "a.eml"
+    file.write_bytes(from_line + MAIL + from_line + MAIL)
+    assert mails(file) == {"a.eml": MAIL + from_line + MAIL}
+
+
 def test_a_maildir_is_read_in_each_of_its_folders(tmp_path: Path) -> None:
     wanted = ["box/new/1", "box/cur/2:2,S", "box/.Sent/cur/3:2,S", "box/.Sent.Old/new/4"]
     for name in [*wanted, "box/tmp/5", "box/.Sent/tmp/6", "box/dovecot-uidlist", "box/.Sent/list"]:

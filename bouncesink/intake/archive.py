@@ -36,6 +36,8 @@ def is_archive(file: str, head: bytes) -> bool:
 
 
 def _is_mbox(name: str, head: bytes) -> bool:
+    if name.lower().endswith(".eml"):
+        return False  # one mail by its name, whatever stands at the beginning of its lines
     return mbox.is_mbox(head) or (bool(head) and name.lower().endswith((".mbox", ".mbx")))
 
 
@@ -147,6 +149,7 @@ class Archive:
             return self._found(name, after, passed_over=PassedOver.NO_MAIL)
         if self._wanted.everything or not is_ordinary(raw):
             raw += stream.read(self._wanted.max_size + 1 - len(raw))
+        raw = mbox.without_from_line(raw)
         return self._one_of_many(name, raw, replace(after, mails=after.mails + 1))
 
     def _one_of_many(self, name: str, raw: bytes | None, after: Replay) -> Found:

@@ -14,6 +14,7 @@ from bouncesink.errors import InputError
 from bouncesink.identity import arrival_id
 from bouncesink.intake.archive import Archive, Wanted, is_archive
 from bouncesink.intake.found import HEAD, Found, PassedOver, is_ordinary, problem_of, too_big
+from bouncesink.intake.mbox import without_from_line
 from bouncesink.intake.packed import HEAD as MAGIC
 from bouncesink.model import Arrival
 
@@ -129,4 +130,4 @@ def _mails(
             return
     raw += stream.read(max(0, wanted.max_size + 1 - len(raw)))
     problem = too_big(wanted.max_size) if len(raw) > wanted.max_size else problem_of(raw)
-    yield Found(file, b"" if problem else raw, problem, read=read)
+    yield Found(file, b"" if problem else without_from_line(raw), problem, read=read)

@@ -50,6 +50,14 @@ def is_mbox(head: bytes) -> bool:
     return head.lstrip(b"\r\n").startswith(b"From ")
 
 
+def without_from_line(raw: bytes) -> bytes:
+    """Give a single mail without the `From ` line that a delivery agent put before it."""
+    if not is_mbox(raw):
+        return raw
+    _, _, rest = raw.lstrip(b"\r\n").partition(b"\n")
+    return rest
+
+
 def split(stream: io.BufferedIOBase, max_size: int, offset: int = 0) -> Iterator[Piece]:
     """Give the mails of an mbox, the rest of it from `offset` on: 0, or where a piece ended."""
     window = _Window(stream, offset)
