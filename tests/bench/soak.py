@@ -6,7 +6,7 @@
 load holds back while more than `--backlog` arrivals wait to be read, or it would measure the disk's
 size. A third of the mails are about new addresses, a third about those of the sheet's leads, of a
 few messages to each, so that the sheet itself does not grow, and a third are the samples, of every
-kind there is, again and again under new Message-IDs.
+kind there is, again and again under new Message-IDs, and now and then about new addresses.
 
 A line is printed each minute, and at the end the slope of each measure after the first quarter.
 Exits with 1 when one is not flat, or when a mail was lost.
@@ -41,6 +41,9 @@ MESSAGES = 2
 SAMPLE_EVERY = 2.0
 WAL_LIMIT = 16.8
 """MB; journal_size_limit of the ledger's connections."""
+
+RENEWED = 20_000
+"""Mails after which the samples are about other addresses."""
 
 MARK = "soak-mark"
 
@@ -106,7 +109,10 @@ def mails() -> Iterator[bytes]:
         turn = str(number // (3 * LEADS) % MESSAGES)
         text = BOUNCE.replace("ADDRESS", address).replace("CODE", code).replace("WORDS", words)
         text = text.replace("TURN", turn)
-        raw = sample if number % 3 == 2 else text.encode()
+        # The samples' addresses change now and then, too: what is measured is not how a flood about
+        # one address grows, which is as large as that address's events.
+        again = re.sub(rb"\.test\b", b".n%d.test" % (number // RENEWED), sample)
+        raw = again if number % 3 == 2 else text.encode()
         raw = raw.replace(MARK.encode(), f"soak-{number}".encode())
         yield re.sub(rb"\r?\n", b"\r\n", raw).replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n"
 
