@@ -39,6 +39,10 @@ _NAMED: Mapping[str, tuple[FailuresBy, Callable[[str], str]]] = {
 """What is compared, in the order in which it is shown. A subject stands for its template."""
 
 
+Table = defaultdict[str, Counter[str]]
+"""Counts by name, and of each by severity."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """How often something came up in the span before and in this one, by severity."""
@@ -74,13 +78,11 @@ class Trends:
 def trends(ledger: Ledger, config: Config, until: datetime, days: int) -> Trends:
     """Compare the `days` before `until` with as many before them."""
     since = until - timedelta(days=days)
-    spans = ((since - timedelta(days=days), since), (since, until))
-
-    def counted(by: FailuresBy, rename: Callable[[str], str]) -> list[dict[str, Counter[str]]]:
-        return [_table(ledger.failures_by(by, *span), rename) for span in spans]
-
-    changes = {title: _changes(*counted(by, rename)) for title, (by, rename) in _NAMED.items()}
-    before, now = counted("day", str)
+    failures = ledger.failures(since - timedelta(days=days), since, until)
+    changes = {
+        title: _changes(*_tables(failures[by], rename)) for title, (by, rename) in _NAMED.items()
+    }
+    before, now = _tables(failures["day"], str)
     window = replace(config.watch, window_days=days)
     return Trends(
         since=since,
@@ -101,11 +103,13 @@ def _days(since: datetime, until: datetime) -> list[str]:
     ]
 
 
-def _table(counts: Iterable[FailureCount], rename: Callable[[str], str]) -> dict[str, Counter[str]]:
-    table: defaultdict[str, Counter[str]] = defaultdict(Counter)
+def _tables(counts: Iterable[FailureCount], rename: Callable[[str], str]) -> tuple[Table, Table]:
+    """Give the earlier span and the later one."""
+    before: Table = defaultdict(Counter)
+    now: Table = defaultdict(Counter)
     for each in counts:
-        table[rename(each.name)][each.severity] += each.count
-    return dict(table)
+        (now if each.later else before)[rename(each.name)][each.severity] += each.count
+    return before, now
 
 
 def _changes(

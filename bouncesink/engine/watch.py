@@ -1,21 +1,18 @@
 """What the watch sees in the ledger: rates over a rolling window, and spikes of blocks."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bouncesink.address import bare, domain_of, normalise
 from bouncesink.config import WatchConfig
-from bouncesink.ledger import BlockCount, BounceCount, Ledger, SendCount
-from bouncesink.model import Severity
+from bouncesink.ledger import BlockCount, Ledger, SentBy
 from bouncesink.provider import provider_of
 from bouncesink.watch import Alarm, Blocks, Limits, Rate, Scope, alarms, is_spike, rates
 
 BEFORE = 14
 """Days before the last one, with which it is compared."""
-
-Named = Iterator[tuple[Scope, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,8 @@ def look(ledger: Ledger, config: WatchConfig, now: datetime) -> View:
     since, until = now - timedelta(days=config.window_days), now + timedelta(milliseconds=1)
     limits = limits_of(config)
     found = rates(
-        _sent(ledger.sent_between(since, until)), _hard(ledger.bounced_between(since, until))
+        _by_scope(lambda by: ledger.sent_by(by, since, until)),
+        _by_scope(lambda by: ledger.hard_by(by, since, until)),
     )
     blocked = tuple(blocks(ledger.blocked_between(now - timedelta(days=BEFORE + 1), until)))
     spikes = tuple(each for each in blocked if is_spike(each, limits))
@@ -67,31 +65,19 @@ def blocks(counts: Iterable[BlockCount]) -> list[Blocks]:
     ]
 
 
-def _sent(counts: Sequence[SendCount]) -> Counter[tuple[Scope, str]]:
-    total: Counter[tuple[Scope, str]] = Counter()
-    for each in counts:
-        for key in _names(each.campaign, each.mailbox, each.domain):
-            total[key] += each.sent
-    return total
-
-
-def _hard(counts: Iterable[BounceCount]) -> Counter[tuple[Scope, str]]:
-    total: Counter[tuple[Scope, str]] = Counter()
-    for each in counts:
-        if each.severity == Severity.HARD:
-            for key in _names(each.campaign, each.sender, each.domain):
-                total[key] += each.count
-    return total
-
-
-def _names(campaign: str, mailbox: str, domain: str) -> Named:
-    """Name what a message counts for.
+def _by_scope(counted: Callable[[SentBy], Mapping[str, int]]) -> Counter[tuple[Scope, str]]:
+    """Gather counts.
 
     The provider by the recipient's domain alone: who hosts it is known of bounces only, and a rate
     must count the same messages above and below the line.
     """
-    yield Scope.CAMPAIGN, campaign
-    address = normalise(bare(mailbox)) or ""
-    yield Scope.MAILBOX, address
-    yield Scope.SENDING_DOMAIN, domain_of(address) if address else ""
-    yield Scope.PROVIDER, provider_of(domain) if domain else ""
+    total: Counter[tuple[Scope, str]] = Counter()
+    for campaign, count in counted("campaign").items():
+        total[Scope.CAMPAIGN, campaign] += count
+    for mailbox, count in counted("mailbox").items():
+        address = normalise(bare(mailbox)) or ""
+        total[Scope.MAILBOX, address] += count
+        total[Scope.SENDING_DOMAIN, domain_of(address) if address else ""] += count
+    for domain, count in counted("domain").items():
+        total[Scope.PROVIDER, provider_of(domain) if domain else ""] += count
+    return total

@@ -8,3 +8,8 @@ CREATE INDEX events_day ON events (substr(occurred_at, 1, 10), severity)
 CREATE INDEX events_gate ON events (address)
   WHERE (kind IN ('suppress', 'unsuppress', 'confirm', 'dismiss', 'feedback', 'unsubscribe')
   OR category IN ('complaint', 'unsubscribe'));
+CREATE INDEX events_failures ON events (
+  occurred_at, severity, trust, category, rule, campaign, sender, subject, domain, remote_mta,
+  address, message_id
+) WHERE kind = 'failure' AND severity IN ('HARD', 'SOFT', 'BLOCK');
+CREATE INDEX contacts_reasons ON contacts (address, suppressed) WHERE mailable = 0;

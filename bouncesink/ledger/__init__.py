@@ -151,15 +151,8 @@ class SendCount:
     sent: int
 
 
-@dataclass(frozen=True, slots=True)
-class BounceCount:
-    """How many messages bounced, each counted once; `sender` is the From field as it was."""
-
-    campaign: str
-    sender: str
-    domain: str
-    severity: str
-    count: int
+SentBy = Literal["campaign", "mailbox", "domain"]
+"""What sends and their bounces are counted by; `domain` is the recipient's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +175,12 @@ FailuresBy = Literal["day", "category", "rule", "campaign", "subject", "sender",
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """How many messages failed under a name, each counted once; "" is none."""
+    """How many messages failed under a name, each counted once; "" is none.
 
+    `later` is whether that was in the later one of two spans.
+    """
+
+    later: bool
     name: str
     severity: str
     count: int
@@ -380,15 +377,17 @@ class Ledger(Protocol):
     def put_send_counts(self, counts: Sequence[SendCount]) -> None:
         """Keep how much was sent; a day's count for the same names takes the place of the last."""
 
-    def sent_between(self, since: datetime, until: datetime) -> list[SendCount]:
-        """Count what was sent from `since`, before `until`; days are whole."""
+    def sent_by(self, by: SentBy, since: datetime, until: datetime) -> dict[str, int]:
+        """Give how many messages went out; "" is where that is not known, as below."""
 
-    def bounced_between(self, since: datetime, until: datetime) -> list[BounceCount]:
-        """HARD and BLOCK failures that occurred then, and that are not doubtful."""
+    def hard_by(self, by: SentBy, since: datetime, until: datetime) -> dict[str, int]:
+        """Give how many messages bounced hard; the mailbox is the From field as it was."""
 
     def blocked_between(self, since: datetime, until: datetime) -> list[BlockCount]: ...
-    def failures_by(self, by: FailuresBy, since: datetime, until: datetime) -> list[FailureCount]:
-        """HARD, SOFT and BLOCK failures that occurred then, and that are not doubtful."""
+    def failures(
+        self, since: datetime, turn: datetime, until: datetime
+    ) -> dict[FailuresBy, list[FailureCount]]:
+        """Of the two spans before and from `turn` on: failures that are not doubtful."""
 
     def domain_counts(self, domains: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Of each domain, how many of its addresses were mailed and how many are HARD."""

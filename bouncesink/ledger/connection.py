@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +34,9 @@ _DAMAGED = (
     "is damaged; `bouncesink verify` says where. Restore it with `bouncesink restore BACKUP "
     "--replace`, or save what can be read with `sqlite3 FILE .recover`"
 )
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""Of a statement: by position, or by name."""
 
 # Threads of one process take turns here. Left to SQLite they would poll, up to 100 ms apart, and
 # the one that writes all the time would starve the other.
@@ -67,10 +70,10 @@ class Connection:
         with contextlib.suppress(sqlite3.Error):
             self._sqlite.close()
 
-    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         return list(self.each(sql, parameters))
 
-    def each(self, sql: str, parameters: Sequence[Any] = ()) -> Generator[tuple[Any, ...]]:
+    def each(self, sql: str, parameters: Parameters = ()) -> Generator[tuple[Any, ...]]:
         """Give rows one by one. Take them at once, or close: meanwhile the WAL cannot shrink."""
         if self._immutable and self._has_wal():
             stale, self._sqlite = self._sqlite, self._open()

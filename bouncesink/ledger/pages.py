@@ -10,7 +10,9 @@ from bouncesink.ledger import AuditLine, EventFilter, rows
 from bouncesink.ledger.tables import IN_LIST, LAST, Tables
 from bouncesink.model import Action, ActionKind, ActionState, Contact, Event, Reason
 
-_FILTERS = ("severity", "category", "campaign", "domain", "rule")
+_FILTERS = ("domain", "campaign", "rule", "category", "severity")
+"""Each has an index; the first ones leave the fewest rows."""
+
 _AUDIT = "at, actor, act, subject, reason, before, after"
 _LATEST = 2**62
 """Above every number of a row."""
@@ -25,8 +27,10 @@ class Paged(Tables):
         given = {name: value for name in _FILTERS if (value := getattr(wanted, name)) is not None}
         where = ["number < ?", *(f"{name} = ?" for name in given)]
         cells: list[Any] = [_LATEST if before is None else before, *map(rows.clean, given.values())]
+        by = next(iter(given), None)
+        index = f"INDEXED BY events_{by}" if by else ""
         sql = (
-            f"SELECT number, {rows.EVENT} FROM events WHERE {' AND '.join(where)} "
+            f"SELECT number, {rows.EVENT} FROM events {index} WHERE {' AND '.join(where)} "
             "ORDER BY number DESC LIMIT ?"
         )
         page = self._db.all(sql, (*cells, limit))
@@ -45,13 +49,15 @@ class Paged(Tables):
     ) -> list[Contact]:
         first = rows.clean(begins)
         where, cells = ["address >= ?", "address < ?", "address > ?"], [first, first + LAST, after]
+        index = ""
         if blocked_only:
             where.append("mailable = 0")
+            index = "INDEXED BY contacts_reasons"
         if reason is not None:
             where.append("', ' || suppressed || ',' LIKE ?")
             cells.append(f"%, {reason.value},%")
         sql = (
-            f"SELECT {rows.CONTACT} FROM contacts WHERE {' AND '.join(where)} "
+            f"SELECT {rows.CONTACT} FROM contacts {index} WHERE {' AND '.join(where)} "
             "ORDER BY address LIMIT ?"
         )
         return self._nouns(rows.contact_of, self._db.all(sql, (*cells, limit)))
