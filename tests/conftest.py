@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 import structlog
 from commands import Result, Run
+from hypothesis import HealthCheck, settings
 
 from bouncesink.cli import main
 from bouncesink.config import ParseConfig
 from bouncesink.reader import ReaderPool
+
+# A machine that is busy with other things is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run the tests against real servers one after another: they measure, and fill the machine."""
+    return 0 if config.option.markexpr == "e2e" else None
 
 
 @pytest.fixture
