@@ -211,8 +211,32 @@ def test_without_its_key_nobody_is_told_that_it_may_be_mailed(run: Run, told: Pa
         assert result.code == 3
         assert "put back the file that was beside this ledger" in result.err
         assert "Traceback" not in result.err
+        for words in (("status",), ("doctor",)):
+            assert "put back the file that was beside this ledger" in run(*words).out
+        assert run("doctor").code == 2
     key.write_text(secret)
     assert run("check", WHO).code == 1
+    assert "put back" not in run("status").out
+
+
+def test_a_restore_without_the_key_says_what_is_left_to_do(run: Run, told: Path) -> None:
+    assert run("backup", "b.db").code == 0
+    run(*FORGET)
+    key = Path(f"{told}.key")
+    key.rename("away")
+    result = run("restore", "b.db", "--replace")
+    assert (result.code, "was restored, but" in result.err) == (3, True), result.err
+    Path("away").rename(key)
+    assert run("restore", "b.db", "--replace").code == 0
+    assert run("check", WHO).code == 1
+    assert WHO.encode() not in told.read_bytes()
+
+
+def test_an_address_of_our_own_is_not_erased(run: Run, told: Path) -> None:
+    Path("c.toml").write_text('[lmtp]\nrecipients = ["Bounces@example.com"]\n')
+    words = ("forget", "bounces@example.com", "--reason", "r", "--ledger", str(told))
+    result = run(*words, "--config", "c.toml")
+    assert (result.code, "is yours by the config" in result.err) == (2, True), result.err
 
 
 def test_an_address_that_nobody_knew_can_be_forgotten(run: Run, told: Path) -> None:

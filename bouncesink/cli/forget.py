@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import click
 
+from bouncesink.address import normalise
 from bouncesink.cli.options import (
     act_options,
     an_address,
@@ -16,6 +17,7 @@ from bouncesink.cli.options import (
 from bouncesink.cli.show import plural, safe
 from bouncesink.cli.ticker import ticker
 from bouncesink.config import Config
+from bouncesink.errors import InputError
 
 
 @click.command()
@@ -38,6 +40,8 @@ def command(
 
     wanted = an_address(address)
     existing_ledger(config)
+    if not undo and wanted in _own(config):
+        raise InputError(f"{safe(wanted)}: is yours by the config; nearly every mail names it")
     with open_engine(config) as engine, ticker() as tick:
         decision = Decision(actor, reason)
         if undo:
@@ -63,3 +67,9 @@ def command(
             err=True,
         )
     return 0 if done.wiped else 1
+
+
+def _own(config: Config) -> set[str | None]:
+    """Give the addresses that we send from and take bounces at."""
+    addresses = (*config.lmtp.recipients, *(each.address for each in config.mailboxes))
+    return {normalise(each) for each in (*addresses, config.trust.bounce_address)}

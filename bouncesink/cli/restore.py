@@ -46,9 +46,15 @@ def command(file: Path, actor: str, config: Config, *, replace: bool, as_json: b
             now = utcnow()
             aside = put_back(file, path, now.strftime("%Y%m%dT%H%M%SZ"), replace=replace)
             with open_engine(config) as engine:
-                again = forget_again(engine, forgot, actor)
                 line = AuditLine(now, actor, "restore", str(file.absolute()))
                 engine.ledger.add_audit([line])
+                try:
+                    again = forget_again(engine, forgot, actor)
+                except LedgerError as error:
+                    raise LedgerError(
+                        f"{path}: was restored, but who was forgotten since is not erased from it "
+                        f"yet: {error}. Then run `bouncesink restore` once more"
+                    ) from None
     except LedgerBusy as error:
         raise LedgerBusy(f"{error}. Nothing was restored") from None
     if as_json:

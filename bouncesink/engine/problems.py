@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bouncesink.config import Config
+from bouncesink.errors import LedgerError
 from bouncesink.fold.alert import SILENCE, about_of, words
 from bouncesink.ledger import SERVICE, SHEET, ArrivalState, Ledger, Totals, Trouble
 from bouncesink.ledger.storage import Storage, measure
@@ -55,6 +56,8 @@ class Facts:
     alerts: Sequence[Action]
     beats: Mapping[str, datetime]
     storage: Storage
+    keyless: str = ""
+    """Why it cannot be told who was forgotten."""
 
 
 def facts(ledger: Ledger, config: Config, now: datetime) -> Facts:
@@ -68,12 +71,22 @@ def facts(ledger: Ledger, config: Config, now: datetime) -> Facts:
         alerts=ledger.standing_alerts(),
         beats=ledger.beats(),
         storage=measure(config.ledger.path),
+        keyless=_keyless(ledger),
     )
+
+
+def _keyless(ledger: Ledger) -> str:
+    try:
+        ledger.forgotten(())
+    except LedgerError as error:
+        return str(error)
+    return ""
 
 
 def problems(facts: Facts, config: Config) -> list[Problem]:
     """PURE. Give what is wrong, the worst first."""
     return [
+        *_key(facts.keyless),
         *_storage(facts.storage),
         *_service(facts),
         *_troubles(facts.troubles),
@@ -81,6 +94,12 @@ def problems(facts: Facts, config: Config) -> list[Problem]:
         *_silence(facts),
         *_queues(facts, config),
     ]
+
+
+def _key(keyless: str) -> Iterator[Problem]:
+    if keyless:
+        do = "Until then no address is said to be mailable or not; see deploy/privacy.md."
+        yield Problem(keyless, None, do)
 
 
 def _storage(storage: Storage) -> Iterator[Problem]:

@@ -83,10 +83,10 @@ class Forgotten(Tables):
             return None
         key = _read_key(self.key_path)
         if key is None or not first == last == _key_id(key):
-            which = "is missing" if key is None else "is not the one"
+            wrong = "the file is missing" if key is None else "this is another key"
             raise LedgerError(
-                f"{self.key_path}: {which} that tells forgotten addresses, so that they might be "
-                "mailed again; put back the file that was beside this ledger"
+                f"{self.key_path}: {wrong}, so that forgotten addresses cannot be told and might "
+                "be mailed again; put back the file that was beside this ledger"
             )
         return key
 
