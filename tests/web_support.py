@@ -1,22 +1,45 @@
 """The web server in this process, over a real ledger, and requests to it over real HTTP."""
 
 import asyncio
+import http.cookies
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from bouncesink.config import Config, LedgerConfig, WebConfig
 from bouncesink.intake.committer import Committer
 from bouncesink.ledger import open_ledger
 from bouncesink.service.health import Health
+from bouncesink.web.access.users import hashed
 from bouncesink.web.context import AppContext, across
 from bouncesink.web.ledgers import Ledgers
 from bouncesink.web.server import ROUTES, Routes, WebServer
+
+CHEAP = (2**4, 8, 1)
+"""The cost of a hash that takes no time."""
+
+PASSWORD = "correct horse"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@cache
+def _known() -> str:
+    return hashed(PASSWORD, CHEAP)
+
+
+def users_file(folder: Path) -> Path:
+    """Write a file of users: ann may act, rob may read."""
+    path = folder / "users"
+    path.write_text(f"# people\nann:act:{_known()}\nrob:read:{_known()}\n")
+    return path
 
 
 @dataclass
@@ -28,6 +51,10 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
 
 
 @dataclass
@@ -91,3 +118,54 @@ async def site(
     finally:
         await asyncio.to_thread(server.stop, 10)
         await committer.close()
+
+
+@dataclass
+class Browser:
+    """Keeps cookies, and sends what a browser sends with a form of the site's own."""
+
+    site: Site
+    headers: dict[str, str] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return self._keep(await self.site.ask(path, headers=self._headers(headers)))
+
+    async def post(
+        self, path: str, fields: dict[str, str] | Sequence[tuple[str, str]], **headers: str
+    ) -> Answer:
+        body = urlencode(fields, errors="surrogatepass").encode()
+        given = FORM | self._headers({"Sec-Fetch-Site": "same-origin"} | headers)
+        return self._keep(await self.site.ask(path, "POST", body, given))
+
+    async def log_in(
+        self, name: str = "ann", password: str = PASSWORD, back: str = "/", **headers: str
+    ) -> Answer:
+        return await self.post(
+            "/login", {"name": name, "password": password, "next": back}, **headers
+        )
+
+    async def form_token(self, path: str) -> str:
+        """Read the token from a form on a page."""
+        page = (await self.get(path)).text
+        found = re.search(r'name="form_token" value="([^"]+)"', page)
+        assert found, page
+        return found[1]
+
+    async def act(self, path: str, fields: Sequence[tuple[str, str]], **headers: str) -> Answer:
+        """Send a form with the token of this session."""
+        token = ("form_token", await self.form_token("/settings"))
+        return await self.post(path, [token, *fields], **headers)
+
+    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+        kept = {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())}
+        return self.headers | (kept if self.cookies else {}) | headers
+
+    def _keep(self, answer: Answer) -> Answer:
+        given = http.cookies.SimpleCookie(answer.headers.get("set-cookie", ""))
+        for name, cookie in given.items():
+            if cookie["max-age"] == "0":
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = cookie.value
+        return answer

@@ -17,7 +17,7 @@ from bouncesink.ledger import Ledger
 from bouncesink.model import Act, Action, Contact, Event, Lead, TrustLevel
 from bouncesink.risk import Risk
 from bouncesink.web.access.guard import form_of
-from bouncesink.web.pages.render import path_of
+from bouncesink.web.pages.render import path_of, see_other
 from bouncesink.web.pages.site import Site, words
 
 _MOST_STEPS = 200
@@ -63,7 +63,7 @@ def routes(site: Site) -> list[web.RouteDef]:
         asked = request.query.get("q", "").strip()[:320]
         address = normalise(asked)
         if address is not None and address.isprintable():
-            raise web.HTTPSeeOther(path_of(address))
+            return see_other(path_of(address))
         begins = asked.lower()
         found = await ledgers.read(
             lambda ledger: ledger.contacts_page(
@@ -85,8 +85,8 @@ def routes(site: Site) -> list[web.RouteDef]:
 
     return [
         web.get("/addresses", search),
-        web.get("/addresses/{email}", one),
-        web.post("/addresses/{email}", act),
+        web.get("/addresses/{email:[^/]+}", one),
+        web.post("/addresses/{email:[^/]+}", act),
     ]
 
 

@@ -1,6 +1,7 @@
 """What is to be done, by kind: approve, reject, done, and again."""
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -54,7 +55,7 @@ def routes(site: Site) -> list[web.RouteDef]:
     async def move(request: web.Request) -> web.Response:
         session = await site.guard.require_act(request)
         kind, form = _kind(request), await form_of(request)
-        keys = form.getall("key", [])[:PAGE]
+        keys = [unquote(key) for key in form.getall("key", [])[:PAGE]]
         what = form.get("what", "")
         reason = form.get("reason", "").strip()[:MOST_WORDS] or None
         by = queues.By(session.user.name, utcnow(), reason)

@@ -44,7 +44,12 @@ def page(
 
 def path_of(address: str) -> str:
     """Give the page of an address."""
-    return f"/addresses/{quote(address, safe='')}"
+    return f"/addresses/{segment(address)}"
+
+
+def segment(text: str) -> str:
+    """Give text as one segment of a path, whatever is in it."""
+    return quote(text, safe="")
 
 
 def see_other(path: str) -> web.Response:
@@ -79,6 +84,7 @@ def environment() -> Environment:
     made.filters["when"] = when
     made.filters["plain"] = plain
     made.filters["marked"] = marked
+    made.filters["segment"] = segment
     made.globals["path_of"] = path_of
     made.globals["static"] = static
     return made

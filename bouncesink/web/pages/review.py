@@ -67,10 +67,13 @@ def routes(site: Site) -> list[web.RouteDef]:
         key = request.match_info["key"]
 
         def read(ledger: Ledger) -> tuple[Item, list[Event]]:
-            action = find(ledger, key)
+            action = _exact(ledger, key)
             return _items(ledger, [action])[0], behind(ledger, config, action)[:_EVENTS]
 
-        item, events = await ledgers.read(read)
+        try:
+            item, events = await ledgers.read(read)
+        except InputError as error:
+            raise web.HTTPNotFound(reason=str(error)) from None
         return site.show(request, session, "review_item.html", item=item, events=events)
 
     async def decide(request: web.Request) -> web.Response:
@@ -79,7 +82,7 @@ def routes(site: Site) -> list[web.RouteDef]:
         key, what = request.match_info["key"], form.get("what", "")
 
         def work(engine: Engine) -> str:
-            action = find(engine.ledger, key)
+            action = _exact(engine.ledger, key)
             decision = Decision(session.user.name, words(form))
             if what == "dismiss":
                 count = dismiss(engine, action, decision)
@@ -92,8 +95,8 @@ def routes(site: Site) -> list[web.RouteDef]:
 
     return [
         web.get("/review", list_),
-        web.get("/review/{key}", one),
-        web.post("/review/{key}", decide),
+        web.get("/review/{key:[^/]+}", one),
+        web.post("/review/{key:[^/]+}", decide),
     ]
 
 
@@ -105,6 +108,14 @@ def _confirm(engine: Engine, action: Action, decision: Decision, form: Mapping[s
     event = form.get("event", "").strip() or None
     act = confirm(engine, action, decision, address=address, event=event)
     return f"Confirmed: {act.address} counts as failed from now on."
+
+
+def _exact(ledger: Ledger, key: str) -> Action:
+    """Give the item of this very key: a page knows it whole. Raises InputError."""
+    action = find(ledger, key)
+    if action.key != key:
+        raise InputError("there is no such review item")
+    return action
 
 
 def _items(ledger: Ledger, actions: list[Action]) -> list[Item]:
