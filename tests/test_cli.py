@@ -291,6 +291,12 @@ def test_serve_does_not_start_with_what_cannot_work(run: Run, config: str, messa
         (["nothing"], 2, "No such command"),
         (["replay", "a.eml", "--leads", "none.csv"], 2, "none.csv"),
         (["replay", "a.eml", "--leads", "noemail.csv"], 4, "no column is called 'EMAIL'"),
+        (["replay", "a.eml", "--leads", "noemail.csv", "--out", "."], 2, "is a folder"),
+        (
+            ["replay", "a.eml", "--leads", "noemail.csv", "--out", "empty", "--ledger", "empty"],
+            2,
+            "is the ledger",
+        ),
         (["replay", "a.eml", "--ledger", "none/x.db"], 3, "none"),
         (["parse", "x" * 300], 2, "File name too long"),
         (["status", "--ledger", "x" * 300], 3, "File name too long"),

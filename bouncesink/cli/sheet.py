@@ -20,6 +20,12 @@ def copy_sheet(config: Config, leads: Path, out: Path | None) -> Config:
     out = out or config.sheet.path
     if out.exists() and leads.exists() and out.samefile(leads):
         raise InputError(f"{out}: would be written over by its own copy; choose another --out")
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; give --out the path of a file")
+    if out.exists() and not out.is_file():
+        raise InputError(f"{out}: is a device or a pipe; give --out the path of a file")
+    if out.exists() and config.ledger.path.exists() and out.samefile(config.ledger.path):
+        raise InputError(f"{out}: is the ledger; choose another --out")
     part = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         shutil.copyfile(leads, part)
