@@ -96,8 +96,9 @@ function short(label) {
 
 // Each series is drawn over the sum of itself and those under it.
 function stacked(figure) {
-  const heads = [...figure.querySelectorAll("thead th")].map(text);
-  const lines = [...figure.querySelectorAll("tbody tr")];
+  const table = [...figure.querySelectorAll("table")].pop();  // the legend of a chart is one, too
+  const heads = [...table.querySelectorAll("thead th")].map(text);
+  const lines = [...table.querySelectorAll("tbody tr")];
   const labels = lines.map((line) => text(line.querySelector("th")));
   const values = heads.slice(1).map((_, column) =>
     lines.map((line) => Number(text(line.querySelectorAll("td")[column]))));
