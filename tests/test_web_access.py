@@ -1,5 +1,6 @@
 """Who gets in, who may act, and how others try: over real HTTP, with the cookies of a browser."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from web_support import CHEAP, PASSWORD, Browser, site, users_file
 
 from bouncesink.config import load
 from bouncesink.errors import ConfigError, InputError
 from bouncesink.web.access.attempts import FREE, LONGEST_WAIT, Attempts
-from bouncesink.web.access.guard import Guard
+from bouncesink.web.access.guard import AT_ONCE, Guard
 from bouncesink.web.access.sessions import IDLE, LONGEST, MOST, Sessions
 from bouncesink.web.access.users import Role, User, hashed, matches, parse
 from bouncesink.web.pages import login
@@ -158,7 +160,7 @@ async def test_who_logs_out_is_out_wherever_the_cookie_went(place):
 async def test_who_guesses_has_to_wait_and_so_does_who_guesses_for_many_names(place):
     browser = Browser(place)
     for number in range(FREE):
-        assert (await browser.log_in(f"name-{number}", "wrong password")).status == 401
+        assert (await browser.log_in(("ann", "rob")[number % 2], "wrong one")).status == 401
     answer = await browser.log_in()
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) >= 1
@@ -367,3 +369,69 @@ def test_others_are_let_near_only_when_it_is_said_who_may_come_in(tmp_path, sett
         return
     with pytest.raises(ConfigError, match=why):
         load(path)
+
+
+async def test_guesses_at_once_wait_like_guesses_one_by_one(place):
+    guesses = await asyncio.gather(
+        *(Browser(place).log_in("ann", f"wrong password {n}") for n in range(4 * FREE))
+    )
+    assert {answer.status for answer in guesses} <= {401, 429}
+    with capture_logs() as logs:
+        assert (await Browser(place).log_in()).status == 429
+    assert not [each for each in logs if each["event"] == "access.login"]
+
+
+async def test_many_guesses_at_once_do_not_get_more_checked_than_are_free(tmp_path, users):
+    with capture_logs() as logs:
+        async with site(tmp_path, users=users) as running:
+            await asyncio.gather(
+                *(Browser(running).log_in("ann", f"wrong password {n}") for n in range(4 * FREE))
+            )
+    checked = [each for each in logs if each["event"] == "access.refused"]
+    assert FREE <= len(checked) <= FREE + AT_ONCE - 1
+
+
+def test_a_page_that_asks_by_itself_keeps_no_session_open():
+    clock = Clock()
+    sessions = Sessions(clock)
+    cookie, _ = sessions.begin(User("ann", Role.READ))
+    clock.now += IDLE - 1
+    assert sessions.of(cookie, idle=True)
+    clock.now += 2
+    assert sessions.of(cookie, idle=True) is None
+
+
+async def test_beside_a_web_server_in_front_users_can_log_in(tmp_path, users):
+    async with site(tmp_path, routes=(routes,), users=users, proxy_user="X-Remote-User") as running:
+        browser = Browser(running)
+        assert (await browser.get(PAGE)).headers["location"].startswith("/login")
+        await browser.log_in("rob")
+        assert (await browser.get(PAGE)).text.startswith("rob ")
+        ann = Browser(running, {"X-Remote-User": "ann"})
+        token = await ann.form_token(PAGE)
+        assert (await ann.post(ACT, {"form_token": token})).json == {"actor": "ann"}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "localhost@evil.example"]
+)
+async def test_by_another_name_nothing_is_shown_and_nobody_is_led_there(place, host):
+    browser = Browser(place, {"Host": host})
+    for path in ("/login", PAGE, "/static/page.css"):
+        answer = await browser.get(path)
+        assert (answer.status, "location" in answer.headers) == (421, False)
+        assert b"evil" not in answer.body
+    assert (await browser.log_in()).status == 421
+
+
+async def test_a_login_names_no_host_of_the_request(place):
+    browser = Browser(place, {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"})
+    answer = await browser.get(PAGE)
+    assert answer.headers["location"].startswith("/login")
+    assert "evil" not in (await browser.log_in()).headers["location"]
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "x" * 8000, "../../etc/passwd", '"; drop', "\x7f"])
+async def test_no_cookie_of_ones_own_is_a_session(place, cookie):
+    answer = await Browser(place, cookies={"bouncesink": cookie}).get(PAGE)
+    assert answer.status in (303, 400)
