@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from bouncesink.engine import Engine
 from bouncesink.ledger import open_ledger
 from bouncesink.model import Act, Arrival, Contact, Evidence, Reason, Severity
 from bouncesink.reader import ReaderPool
+from bouncesink.web import metrics
+from bouncesink.web.tokens import new
 
 AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
@@ -200,3 +203,20 @@ async def test_a_token_file_that_is_gone_is_told_and_lets_nobody_in(tmp_path):
             while (answer := await running.ask("/v1/addresses/a@example.org")).status == 401:
                 pass
         assert answer.status == 503
+
+
+async def test_metrics_need_a_token_where_the_gate_does(tmp_path):
+    token, line = new("prometheus")
+    file = tmp_path / "tokens"
+    file.write_text(line)
+
+    def routes(context):
+        return metrics.routes(replace(context, metrics=lambda _: b"up 1\n"))
+
+    async with site(tmp_path, routes=(routes,), tokens=file) as running:
+        assert (await running.ask("/metrics")).status == 401
+        answer = await running.ask("/metrics", headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status, answer.body) == (200, b"up 1\n")
+    (tmp_path / "open").mkdir()
+    async with site(tmp_path / "open", routes=(routes,)) as running:
+        assert (await running.ask("/metrics")).status == 200

@@ -25,6 +25,9 @@ MAX_CONNECTIONS = 500
 IDLE = 600.0
 """Seconds; Postfix closes an idle connection after 300 (smtpd_policy_service_max_idle)."""
 
+BUSY_TIMEOUT = 0.2
+"""Seconds: the loop that waits for a locked ledger takes no mail in meanwhile."""
+
 FREE = "DUNNO"
 """Nothing against it: the restrictions that follow decide (access(5))."""
 
@@ -109,7 +112,8 @@ class PolicyServer:
             return FREE
         try:
             if self._ledger is None:
-                self._ledger = open_ledger(self._config.ledger.path, read_only=True)
+                path = self._config.ledger.path
+                self._ledger = open_ledger(path, read_only=True, busy_timeout=BUSY_TIMEOUT)
             answer = answers(self._ledger, [address], self._config)[address]
         except LedgerError as error:
             log.warning("policy.ledger", error=str(error))

@@ -75,7 +75,7 @@ DESCRIPTION: dict[str, Any] = {
                         "name": "email",
                         "in": "path",
                         "required": True,
-                        "schema": {"type": "string", "maxLength": 320},
+                        "schema": {"type": "string", "format": "idn-email", "maxLength": 320},
                     }
                 ],
                 "responses": {
