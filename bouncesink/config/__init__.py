@@ -9,11 +9,61 @@ from pathlib import Path
 
 from bouncesink.config.checks import check
 from bouncesink.config.reading import Reader
-from bouncesink.config.secret_files import find_secret as find_secret
-from bouncesink.config.secret_files import read_secret as read_secret
-from bouncesink.config.sections import *  # noqa: F403
-from bouncesink.config.sections import Config
+from bouncesink.config.secret_files import find_secret, read_secret
+from bouncesink.config.sections import (
+    AlertsConfig,
+    Config,
+    GateConfig,
+    HubSpotConfig,
+    ImapConfig,
+    LeadsConfig,
+    LedgerConfig,
+    LmtpConfig,
+    LogConfig,
+    MailboxConfig,
+    ParseConfig,
+    Policy,
+    PostcardsConfig,
+    ProviderConfig,
+    RetentionConfig,
+    SheetConfig,
+    SheetsConfig,
+    SmartLeadConfig,
+    TrustConfig,
+    WatchConfig,
+    WebConfig,
+    WebhooksConfig,
+)
 from bouncesink.errors import ConfigError
+
+__all__ = [
+    "AlertsConfig",
+    "Config",
+    "GateConfig",
+    "HubSpotConfig",
+    "ImapConfig",
+    "LeadsConfig",
+    "LedgerConfig",
+    "LmtpConfig",
+    "LogConfig",
+    "MailboxConfig",
+    "ParseConfig",
+    "Policy",
+    "PostcardsConfig",
+    "ProviderConfig",
+    "RetentionConfig",
+    "SheetConfig",
+    "SheetsConfig",
+    "SmartLeadConfig",
+    "TrustConfig",
+    "WatchConfig",
+    "WebConfig",
+    "WebhooksConfig",
+    "find_secret",
+    "load",
+    "parse",
+    "read_secret",
+]
 
 
 def load(path: Path) -> Config:
