@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -493,20 +494,37 @@ def test_every_command_says_in_words_that_the_ledger_is_damaged(run: Run, path: 
     assert result.lines[0]["whole"] is False
 
 
-def test_a_backup_that_finds_the_disk_full_leaves_nothing(run: Run, path: Path) -> None:
-    import resource
-
+@contextlib.contextmanager
+def no_room_after(octets: int) -> Iterator[None]:
+    """Let no file grow beyond so many octets: a full disk, nearly."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
     try:
-        result = run("backup", "b.db")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_backup_that_finds_the_disk_full_leaves_nothing(run: Run, path: Path) -> None:
+    with no_room_after(50_000):
+        result = run("backup", "b.db")
     assert result.code == 3
     assert "Traceback" not in result.err
     assert list(Path().glob("b.db*")) == []
     assert run("verify").code == 0
+
+
+def test_a_full_disk_is_no_trouble_of_the_claim(path: Path) -> None:
+    with no_room_after(0), claim(path):
+        pass
+
+
+def test_a_full_disk_leaves_no_half_of_a_config(run: Run) -> None:
+    with no_room_after(100):
+        result = run("init", "new.toml")
+    assert (result.code, "cannot be written" in result.err) == (2, True), result.err
+    assert not Path("new.toml").exists()
 
 
 def test_the_audit_is_only_added_to(path: Path) -> None:

@@ -36,8 +36,7 @@ def claim(ledger: Path) -> Iterator[None]:
             ) from None
         with suppress(OSError):  # a full disk keeps us from nothing here
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            os.write(file.fileno(), str(os.getpid()).encode())  # close() would try a buffer again
         yield
 
 
