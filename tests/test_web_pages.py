@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from contextlib import closing
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -34,10 +35,20 @@ ALL = ("/", "/review", "/queues", "/queues/hubspot_proposal", "/bounces", "/tren
 HTMX = {"HX-Request": "true"}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, readers) -> Path:
+    """A ledger with something of each in it, to be copied: to make one takes longer."""
+    folder = tmp_path_factory.mktemp("filled")
+    filled(folder, readers).close()
+    return folder / "ledger.db"
+
+
 @pytest.fixture
-async def place(tmp_path, readers):
+async def place(tmp_path, made):
+    path = tmp_path / "ledger.db"
+    shutil.copy(made, path)
     # As in the service, somebody who writes has the ledger open all the time.
-    with closing(filled(tmp_path, readers)):
+    with closing(open_ledger(path)):
         async with site(tmp_path, CONFIG, users=users_file(tmp_path)) as running:
             yield running
 
