@@ -23,14 +23,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from bouncesink.classify import Rules, classify, load_rules
 from bouncesink.config import ParseConfig
-from bouncesink.dkim_check import Signature
 from bouncesink.errors import BouncesinkError
 from bouncesink.model import Arrival, Category, Notice, Verdict
 from bouncesink.parse import Options, parse, unreadable, warm_up
+
+if TYPE_CHECKING:  # each worker would import it, and what it needs, for nothing
+    from bouncesink.dkim_check import Signature
 
 _BATCH = 32
 """Arrivals that go to a worker in one piece, at most; and octets of them."""
@@ -60,7 +62,7 @@ class Reading:
     notice: Notice
     verdicts: tuple[Verdict, ...]
     verdict: Verdict
-    signature: Signature | None = None
+    signature: "Signature | None" = None
 
 
 def read(arrival: Arrival, options: Options, rules: Rules) -> Reading:
