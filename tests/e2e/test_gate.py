@@ -1,4 +1,4 @@
-"""A real Postfix, by the lines of deploy/gate.md, asks a real service about each recipient."""
+"""A real Postfix and a real Exim, by the lines of deploy/gate.md, ask a real service."""
 
 import re
 import smtplib
@@ -80,6 +80,19 @@ def gate(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
         yield f"unix:{name}/policy", f"unix:{name}/policy"
 
 
+def suppressing(folder: Path, lmtp: int, gate: str) -> Path:
+    """Give the config of a service that listens there, with GONE suppressed by hand."""
+    config = folder / "bouncesink.toml"
+    config.write_text(CONFIG.format(folder=folder, lmtp=lmtp, gate=gate))
+    command = [sys.executable, "-m", "bouncesink", "suppress", "add", GONE]
+    subprocess.run(
+        [*command, "--reason", "asked by phone", "--config", str(config)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return config
+
+
 def listens(service: Serving) -> None:
     wait_until(lambda: '"policy.listening"' in service.log(), 10, "the policy service is not there")
 
@@ -87,14 +100,8 @@ def listens(service: Serving) -> None:
 def test_a_suppressed_recipient_is_refused_from_its_bounce_on(
     tmp_path: Path, gate: tuple[str, str]
 ) -> None:
-    config, lmtp = tmp_path / "bouncesink.toml", free_port()
-    config.write_text(CONFIG.format(folder=tmp_path, lmtp=lmtp, gate=gate[0]))
-    command = [sys.executable, "-m", "bouncesink", "suppress", "add", GONE]
-    subprocess.run(
-        [*command, "--reason", "asked by phone", "--config", str(config)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    lmtp = free_port()
+    config = suppressing(tmp_path, lmtp, gate[0])
     with submission(f"inet:127.0.0.1:{lmtp}", gate[1]) as mail:
         with serving(config) as service:
             listens(service)
@@ -114,6 +121,47 @@ def test_a_suppressed_recipient_is_refused_from_its_bounce_on(
         with serving(config) as service:
             listens(service)
             assert [code for code, _ in mail.recipients(GONE, lead(1))] == [550, 550]
+
+
+EXIM = """
+primary_hostname = mail.example.test
+exim_user = Debian-exim
+exim_group = Debian-exim
+keep_environment =
+acl_smtp_rcpt = recipients
+begin acl
+recipients:
+.include /etc/exim4/gate
+  accept
+"""
+
+
+def test_exim_refuses_it_to_those_who_log_in(tmp_path: Path, root: Path) -> None:
+    port = free_port()
+    config = suppressing(tmp_path, free_port(), f"127.0.0.1:{port}")
+    (root / "etc/exim4/exim4.conf").write_text(EXIM)
+    acl = recipe("gate/exim-acl", {"127.0.0.1:8026": f"127.0.0.1:{port}"})
+    (root / "etc/exim4/gate").write_text(acl)
+    with serving(config) as service:
+        listens(service)
+        refused, accepted = exim_says(root, "-oMaa", "login")
+        assert re.fullmatch(rf"550 5.7.1 {GONE}: suppressed by bouncesink \(manual .+\)", refused)
+        assert accepted == "250 Accepted"
+        assert exim_says(root) == ["250 Accepted", "250 Accepted"]
+    assert exim_says(root, "-oMaa", "login") == ["250 Accepted", "250 Accepted"]
+
+
+def exim_says(root: Path, *who: str) -> list[str]:
+    """Speak SMTP to an Exim as somebody; give what it says of each of two recipients."""
+    said = (
+        "EHLO client.example\r\nMAIL FROM:<sales@example.test>\r\n"
+        f"RCPT TO:<{GONE}>\r\nRCPT TO:<new@example.com>\r\nQUIT\r\n"
+    )
+    command = ["chroot", str(root), "/usr/sbin/exim4", *who, "-oMa", "192.0.2.1", "-bs"]
+    done = subprocess.run(
+        command, input=said, stdout=subprocess.PIPE, text=True, check=False, timeout=30
+    )
+    return [line.rstrip("\r") for line in done.stdout.splitlines()][-3:-1]
 
 
 def test_the_page_shows_the_files() -> None:
