@@ -348,6 +348,9 @@ class Ledger(Protocol):
     ) -> list[tuple[int, Event]]:
         """Give the latest events, each with a number that the next page goes on `before`."""
 
+    def events(self, ids: Iterable[str]) -> dict[str, Event]:
+        """Give the events with these ids, under them, however many their addresses have."""
+
     def days(self, since: date) -> list[tuple[str, str, int]]:
         """Of each day (UTC) from `since`: the day, a severity, and how many events had it."""
 

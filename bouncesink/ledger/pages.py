@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - what is put into the SQL here are names of our own, never data
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -35,6 +35,10 @@ class Paged(Tables):
         )
         page = self._db.all(sql, (*cells, limit))
         return [(row[0], self._nouns(rows.event_of, [row[1:]])[0]) for row in page]
+
+    def events(self, ids: Iterable[str]) -> dict[str, Event]:
+        found = self._under("id", "events", rows.EVENT, ids, "number")
+        return {id_: self._nouns(rows.event_of, some)[0] for id_, some in found.items()}
 
     def days(self, since: date) -> list[tuple[str, str, int]]:
         sql = (

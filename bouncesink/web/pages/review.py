@@ -120,14 +120,13 @@ def _exact(ledger: Ledger, key: str) -> Action:
 
 def _items(ledger: Ledger, actions: list[Action]) -> list[Item]:
     addresses = {action.address for action in actions if action.address}
-    events = ledger.events_of(addresses)
-    by_id = {event.id: event for some in events.values() for event in some}
+    events = ledger.events(action.event_id for action in actions if action.event_id)
     contacts = ledger.contacts(addresses)
     arrivals = ledger.settlements(action.arrival_id for action in actions if action.arrival_id)
     return [
         Item(
             action,
-            by_id.get(action.event_id or ""),
+            events.get(action.event_id or ""),
             arrivals.get(action.arrival_id or ""),
             contacts.get(action.address or ""),
         )

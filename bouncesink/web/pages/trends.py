@@ -1,5 +1,6 @@
 """Campaigns, mailboxes, providers, categories and rules, with what changed and their rates."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ _BARS = 15
 def routes(site: Site) -> list[web.RouteDef]:
     config = site.context.config
     kept: dict[int, tuple[float, Trends, View]] = {}
+    turn = asyncio.Lock()
 
     async def show(request: web.Request) -> web.Response:
         session = site.guard.require(request)
@@ -32,9 +34,10 @@ def routes(site: Site) -> list[web.RouteDef]:
             now = datetime.now(UTC)
             return trends(ledger, config, now, span), look(ledger, config.watch, now)
 
-        if span not in kept or time.monotonic() - kept[span][0] > KEPT:
-            found = await site.context.ledgers.read(read)
-            kept[span] = (time.monotonic(), *found)
+        async with turn:  # who comes meanwhile has the same one
+            if span not in kept or time.monotonic() - kept[span][0] > KEPT:
+                found = await site.context.ledgers.read(read)
+                kept[span] = (time.monotonic(), *found)
         _, report, view = kept[span]
         return site.show(
             request,
