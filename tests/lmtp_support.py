@@ -14,7 +14,7 @@ from bouncesink.model import Arrival
 RECIPIENT = "bounces@example.org"
 MAIL = "MAIL FROM:<>"
 RCPT = f"RCPT TO:<{RECIPIENT}>"
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 class Peer:

@@ -21,7 +21,7 @@ class MailServer:
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,))
         self._thread.start()
-        started.wait(10)
+        started.wait(60)
 
     @property
     def address(self) -> str:

@@ -187,7 +187,7 @@ def writing(path: Path) -> Iterator[list[int]]:
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        assert begun.wait(30)
+        assert begun.wait(60)
         yield done
     finally:
         stop.set()

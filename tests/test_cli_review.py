@@ -125,7 +125,7 @@ def test_of_two_operators_at_once_one_decides_and_the_other_is_told(run: Run) ->
     def decide(actor: str) -> None:
         engine = Engine(open_ledger(Path("bouncesink.db")), Config())
         action = find(engine.ledger, item["key"])
-        start.wait(10)
+        start.wait(60)
         try:
             confirm(engine, action, Decision(actor, "seen"))
             outcomes.append("done")
@@ -137,7 +137,7 @@ def test_of_two_operators_at_once_one_decides_and_the_other_is_told(run: Run) ->
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(outcomes) == 4
     assert outcomes.count("done") == 1
     assert sum("already confirmed by operator-" in each for each in outcomes) == 3

@@ -45,7 +45,7 @@ class Watched:
     def append(self, arrivals: Sequence[Arrival]) -> list[bool]:
         self.groups.append([each.raw.decode().rstrip(".") for each in arrivals])
         self.entered.release()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.bad is not None and self.bad in self.groups[-1]:
             raise ValueError(self.bad)
         return self._ledger.append(arrivals)
@@ -55,7 +55,7 @@ class Watched:
 
     async def begun(self) -> None:
         """Wait until a commit is going on."""
-        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+        assert await asyncio.to_thread(self.entered.acquire, timeout=60)
 
     def stored(self) -> list[str]:
         with closing(open_ledger(self.path)) as ledger:

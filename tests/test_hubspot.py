@@ -338,7 +338,7 @@ def test_killed_in_the_middle_nothing_is_done_twice(
     def hold(_: object) -> None:
         if server.count("POST", where):
             reached.set()
-            go_on.wait(20)
+            go_on.wait(60)
 
     server.after = hold
     with Path("output").open("w") as output:
@@ -347,7 +347,7 @@ def test_killed_in_the_middle_nothing_is_done_twice(
             stdout=output,
             stderr=output,
         )
-    assert reached.wait(20), Path("output").read_text()
+    assert reached.wait(60), Path("output").read_text()
     process.send_signal(signal.SIGKILL)
     process.wait()
     go_on.set()

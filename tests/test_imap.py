@@ -361,9 +361,9 @@ def test_who_is_cut_off_while_waiting_connects_again(
         server.idles = ""
         waited = threading.Thread(target=miner.wait, args=(3600,))
         waited.start()
-        assert server.idling.acquire(timeout=10)
+        assert server.idling.acquire(timeout=60)
         server.deliver("INBOX", hard(2))
-        waited.join(10)
+        waited.join(60)
         assert not waited.is_alive()
 
 

@@ -113,10 +113,10 @@ def test_new_mail_wakes_the_service_and_a_mailbox_in_trouble_shows(
     ours.boxes["INBOX"].add(hard(1))
     with serving(tmp_path, CONFIG + configure(servers, "right", "wrong")) as service:
         service.wait_for("arrival.read", source="imap", events=1)
-        assert ours.idling.acquire(timeout=20)
+        assert ours.idling.acquire(timeout=60)
         ours.deliver("INBOX", hard(2, 2))
         service.wait_for("arrival.read", source="imap", events=1)
-        assert ours.idling.acquire(timeout=20)
+        assert ours.idling.acquire(timeout=60)
         assert other.connections
         assert service.stop() == 0
     with closing(open_ledger(tmp_path / "x.db", read_only=True)) as ledger:

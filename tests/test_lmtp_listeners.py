@@ -113,10 +113,10 @@ def test_a_socket_that_systemd_passes(family: socket.AddressFamily, tmp_path: Pa
         )
         address = passed.getsockname()
         with socket.socket(family) as peer:
-            peer.settimeout(20)
+            peer.settimeout(60)
             peer.connect(address)
             assert peer.recv(4) == b"220 "
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
     name = f"unix:{path}" if family == socket.AF_UNIX else f"127.0.0.1:{address[1]}"
     assert process.returncode == 0, errors.decode()
     assert name in out.decode().splitlines()

@@ -309,7 +309,8 @@ STORMS = {
 
 @pytest.mark.parametrize("faults", STORMS.values(), ids=STORMS)
 def test_after_trouble_the_sheet_equals_the_ledger(house, faults):
-    house.config = replace(house.config, sheets=replace(house.config.sheets, timeout=0.2))
+    if any(fault.hang for fault in faults):
+        house.config = replace(house.config, sheets=replace(house.config.sheets, timeout=1.0))
     house.sheet = house.another_sheet()
     house.fill(["L1", "dead@example.com", "D"], ["L2", "fine@example.com", "F"])
     house.ledger.put_contacts([hard("dead@example.com")])

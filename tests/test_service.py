@@ -57,7 +57,7 @@ class Service:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -200,6 +200,6 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing(tmp_path: Path) -> None:
         for number in range(1, 4):
             service.send(hard(number, number))
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
     with closing(open_ledger(tmp_path / "x.db")) as ledger:
         assert sum(ledger.totals().arrivals.values()) == 3

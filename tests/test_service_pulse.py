@@ -79,7 +79,7 @@ async def test_a_committer_that_answers_nobody_is_stuck(tmp_path: Path) -> None:
     gone = threading.Event()
 
     def hang() -> Ledger:
-        gone.wait(20)
+        gone.wait(60)
         return open_ledger(tmp_path / "x.db")
 
     async with beating(hang, limit=0.1) as (_, health):

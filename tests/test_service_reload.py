@@ -125,7 +125,7 @@ def test_what_answers_over_http_is_changed_behind_its_socket(tmp_path: Path) -> 
         host = service.wait_for("web.listening")["on"]
 
         def asked() -> int:
-            with closing(http.client.HTTPConnection(host, timeout=20)) as client:
+            with closing(http.client.HTTPConnection(host, timeout=60)) as client:
                 client.request("GET", "/v1/addresses/lead@example.org")
                 return client.getresponse().status
 

@@ -51,10 +51,10 @@ def test_each_passed_socket_goes_where_its_name_says(tmp_path: Path) -> None:
         service.wait_for("lmtp.listening", on=f"unix:{path}")
         service.send(hard())
         with socket.socket(socket.AF_UNIX) as peer:
-            peer.settimeout(20)
+            peer.settimeout(60)
             peer.connect(path)
             assert peer.recv(4) == b"220 "
-        client = http.client.HTTPConnection("127.0.0.1", web.getsockname()[1], timeout=20)
+        client = http.client.HTTPConnection("127.0.0.1", web.getsockname()[1], timeout=60)
         client.request("GET", "/readyz")
         answer = json.load(client.getresponse())
         client.close()

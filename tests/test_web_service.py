@@ -34,7 +34,7 @@ def start(folder: Path, *launcher: str, web: str = "", passed: tuple[int, ...] =
         text=True,
         check=False,
         pass_fds=passed,
-        timeout=30,
+        timeout=60,
     )
     said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(said) == 1, done.stderr
