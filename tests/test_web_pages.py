@@ -357,6 +357,13 @@ async def test_a_script_is_told_of_errors_without_losing_the_item(place, ann, ro
     assert (lost.status, lost.headers["hx-reswap"]) == (400, "none")
 
 
+async def test_whom_another_login_let_in_logs_out_there(tmp_path):
+    async with site(tmp_path, CONFIG, proxy_user="X-Remote-User") as running:
+        page = (await Browser(running, {"X-Remote-User": "ann"}).get("/")).text
+    assert "ann (read only)" in page
+    assert "Log out" not in page
+
+
 async def test_what_was_said_is_said_once_to_a_person_and_not_to_a_script(place, ann):
     await ann.act(f"/review/{review_of(place, DOUBTFUL)}", [("what", "dismiss"), ("reason", "x")])
     assert not said(await ann.get("/", **HTMX))

@@ -176,7 +176,7 @@ class Guard:
         default = Role.ACT if name in self._config.proxy_actors else Role.READ
         user = entry.user if entry else User(name[:64], default)
         now = time.monotonic()
-        session = self._proxied.setdefault(user.name, Session(user, now, now))
+        session = self._proxied.setdefault(user.name, Session(user, now, now, proxied=True))
         session.user = user
         return session
 

@@ -23,7 +23,8 @@ MOST = 1000
 class Session:
     """`form_token` is what a form of this session must bring back (CSRF).
 
-    `said` is what the next page is to say of the last act, and whether it went well.
+    `said` is what the next page is to say of the last act, and whether it went well. Whoever a web
+    server in front has let in (`proxied`) logs out there.
     """
 
     user: User
@@ -31,6 +32,7 @@ class Session:
     seen: float
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     said: tuple[str, bool] | None = None
+    proxied: bool = False
 
 
 class Sessions:

@@ -77,6 +77,8 @@ def _told(handler: Handler, guard: Guard) -> Handler:
             log.exception("web.failed", route=template(request))
             status, words = 500, "This is an error of bouncesink's own; its log tells more."
         response = _problem(request, guard.session(request), status, words)
+        if status == 413:  # rather than read what else would come
+            response.force_close()
         if retry:
             response.headers["Retry-After"] = retry
         return response
