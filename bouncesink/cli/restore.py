@@ -1,5 +1,6 @@
 """`bouncesink restore`: a backup becomes the ledger."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from bouncesink.cli.show import plural, safe
 from bouncesink.config import Config
 from bouncesink.errors import LedgerBusy, LedgerError
 
-if TYPE_CHECKING:  # the real import is slow, and help needs none of it
+if TYPE_CHECKING:  # the real imports are slow, and help needs none of them
+    from bouncesink.engine import Engine
     from bouncesink.ledger import Forgot
 
 
@@ -33,7 +35,6 @@ def command(file: Path, actor: str, config: Config, *, replace: bool, as_json: b
     under another name. Whoever was forgotten since the backup is erased from it again.
     """
     from bouncesink.engine import utcnow
-    from bouncesink.engine.forget import forget_again
     from bouncesink.ledger import AuditLine
     from bouncesink.ledger.copies import check, put_back
     from bouncesink.service.claim import claim
@@ -48,13 +49,7 @@ def command(file: Path, actor: str, config: Config, *, replace: bool, as_json: b
             with open_engine(config) as engine:
                 line = AuditLine(now, actor, "restore", str(file.absolute()))
                 engine.ledger.add_audit([line])
-                try:
-                    again = forget_again(engine, forgot, actor)
-                except LedgerError as error:
-                    raise LedgerError(
-                        f"{path}: was restored, but who was forgotten since is not erased from it "
-                        f"yet: {error}. Then run `bouncesink restore` once more"
-                    ) from None
+                again = _forget_again(engine, forgot, actor)
     except LedgerBusy as error:
         raise LedgerBusy(f"{error}. Nothing was restored") from None
     if as_json:
@@ -100,3 +95,15 @@ def _forgot(config: Config) -> tuple[list["Forgot"], bool]:
         raise
     except LedgerError:
         return [], True
+
+
+def _forget_again(engine: "Engine", forgot: Sequence["Forgot"], actor: str) -> int:
+    from bouncesink.engine.forget import forget_again
+
+    try:
+        return forget_again(engine, forgot, actor)
+    except LedgerError as error:
+        raise LedgerError(
+            f"{engine.config.ledger.path}: was restored, but who was forgotten since is not erased "
+            f"from it yet: {error}. Then run `bouncesink restore` once more"
+        ) from None
