@@ -13,3 +13,4 @@ CREATE INDEX events_failures ON events (
   address, message_id
 ) WHERE kind = 'failure' AND severity IN ('HARD', 'SOFT', 'BLOCK');
 CREATE INDEX contacts_reasons ON contacts (address, suppressed) WHERE mailable = 0;
+DROP INDEX contacts_suppressed;

@@ -194,7 +194,7 @@ def spread(figures: list[float], digits: int = 1) -> str:
 def table(name: str, loads: list[Load]) -> None:
     parts = [f"{p} {spread([getattr(load, p) for load in loads])}" for p in ("p50", "p95", "p99")]
     rate = statistics.median(load.rate for load in loads)
-    print(f"{name:38}{''.join(f'{part:34}' for part in parts)}{rate:7.0f}/s", flush=True)
+    print(f"{name:42}{''.join(f'{part:34}' for part in parts)}{rate:7.0f}/s", flush=True)
 
 
 def some_addresses(count: int) -> list[str]:
@@ -250,7 +250,7 @@ def postfix(site: Served, rounds: int) -> None:
         figures["p50"].append(cuts[49])
         figures["p99"].append(cuts[98])
     parts = [f"{name} {spread(found, 2):28}" for name, found in figures.items()]
-    print(f"{'gate, by Postfix; 1 connection':38}{''.join(parts)}", flush=True)
+    print(f"{'gate, by Postfix; 1 connection':42}{''.join(parts)}", flush=True)
 
 
 def pages(site: Served, rounds: int) -> None:
@@ -296,7 +296,7 @@ def pages(site: Served, rounds: int) -> None:
     )
     for days in (30, 90, 365):
         _, _, cold = site.ask(f"/trends?days={days}", headers=dict([site.cookie]))
-        print(f"{f'/trends?days={days}, cold':38}    {cold:9.1f}")
+        print(f"{f'/trends?days={days}, cold':42}    {cold:9.1f}")
         table(f"/trends?days={days}, cached", [cached(days) for _ in range(rounds)])
 
 
