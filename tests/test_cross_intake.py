@@ -272,10 +272,9 @@ def accounts(tmp_path: Path) -> dict[str, Account]:
     return open_accounts(providers(tmp_path), Means(Web().fetch, nothing))
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ReaderPool]:
-    with ReaderPool(CONFIG.parse) as pool:
-        yield pool
+@pytest.fixture
+def pool(readers: ReaderPool) -> ReaderPool:
+    return readers
 
 
 @pytest.fixture

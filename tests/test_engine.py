@@ -28,10 +28,9 @@ def arrival(text: str, received_at: datetime = NOW) -> Arrival:
     return Arrival(arrival_id(raw, to), "lmtp", "", to, received_at, raw)
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ReaderPool]:
-    with ReaderPool(CONFIG.parse) as pool:
-        yield pool
+@pytest.fixture
+def pool(readers: ReaderPool) -> ReaderPool:
+    return readers
 
 
 @pytest.fixture

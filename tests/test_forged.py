@@ -346,10 +346,9 @@ GONE = from_victim(
 )
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ReaderPool]:
-    with ReaderPool(config.ParseConfig()) as made:
-        yield made
+@pytest.fixture
+def pool(readers: ReaderPool) -> ReaderPool:
+    return readers
 
 
 @dataclass

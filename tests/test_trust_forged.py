@@ -178,10 +178,9 @@ ATTACKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with ReaderPool(config.ParseConfig()) as made:
-        yield made
+@pytest.fixture
+def pool(readers: ReaderPool) -> ReaderPool:
+    return readers
 
 
 @pytest.fixture
