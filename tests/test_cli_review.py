@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 
 import pytest
 from commands import Run
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mails import hard
 
@@ -262,11 +262,14 @@ def test_a_suggested_rule_passes_its_check_and_is_nobodys_until_used(run: Run) -
                     "Größe",
                     "\u3042\u3044",
                     "\x7f",
+                    "smtp;",
+                    "&amp;",
                 ]
             )
         ).map(" ".join),
     )
 )
+@example("smtp; smtp; nobody of that name")
 def test_whatever_the_reply_a_suggested_rule_passes_its_check(tmp_path_factory, reply: str) -> None:
     try:
         rule = suggest(reply, Category.MAILBOX_FULL, "our own")

@@ -14,6 +14,7 @@ _MOST_WORDS = 25
 _LONGEST_WORD = 36
 """In characters of its pattern: 25 such words are below what a rule may have."""
 _LEAST_LETTERS = 8
+_MOST_FOLDS = 10
 _CODES = re.compile(r"^(?:[245]\d\d[- ]+)?(?:#?[245]\.\d{1,3}\.\d{1,3}[- :]+)?")
 _IP = re.compile(r"\[?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]{3,})\]?", re.IGNORECASE)
 _HOST = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]+", re.IGNORECASE)
@@ -33,7 +34,7 @@ def suggest(reply: str, category: Category, source: str) -> str:
 
     Raises InputError where the reply says too little in words.
     """
-    text = fold_text(reply)
+    text = _folded(reply)
     said = _CODES.sub("", text, count=1)
     words = said.split()[:_MOST_WORDS]
     pattern = r"\s+".join(_join(map(_general, words)))
@@ -53,6 +54,16 @@ def suggest(reply: str, category: Category, source: str) -> str:
         f"text = {_toml(example)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _folded(reply: str) -> str:
+    """Fold until nothing changes: as an example it is folded anew, whatever it was wrapped in."""
+    text = fold_text(reply)
+    for _ in range(_MOST_FOLDS):
+        folded, text = text, fold_text(text)
+        if folded == text:
+            return text
+    raise InputError(f"{reply[:80]!r} is wrapped too often to make a rule of")
 
 
 def _general(word: str) -> str:
