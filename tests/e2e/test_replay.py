@@ -59,7 +59,12 @@ def test_nothing_is_left_out_and_nothing_counts_twice(run: Run, how: signal.Sign
     Path("all.mbox").write_text(an_mbox(MAILS))
     open_ledger(LEDGER).close()
     command = [sys.executable, "-m", "bouncesink", "replay", "all.mbox"]
-    stopped = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # A shell has what it starts in the background ignore SIGINT, and so would all below it.
+    heeding = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        stopped = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, heeding)
     deadline = time.monotonic() + 60
     while totals().events < 500:
         assert stopped.poll() is None, "it was done before it could be stopped"
