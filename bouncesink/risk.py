@@ -121,7 +121,9 @@ def _of_domain(domain: DomainRecord) -> Iterator[Ground]:
         share = f"{domain.hard:,} of {domain.mailed:,} addresses of the domain that were mailed"
         yield Ground(round(low * 100), f"{share} are HARD")
     else:
-        words = f"{domain.hard:,} addresses of the domain are HARD, of how many is not known"
+        one = domain.hard == 1
+        which = "another address" if one else f"{domain.hard:,} addresses"
+        words = f"{which} of the domain {'is' if one else 'are'} HARD, of how many is not known"
         yield Ground(min(5 * domain.hard, 25), words)
 
 

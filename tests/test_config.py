@@ -79,6 +79,7 @@ def test_paths_are_relative_to_the_file_also_the_defaults() -> None:
         ('[web]\nlisten = "8025"', "web.listen: '8025' is neither HOST:PORT nor unix:/PATH"),
         ('[web]\nlisten = "0.0.0.0:80"', "line 2: web.listen: 0.0.0.0:80 is open to other machin"),
         ('[web]\nlisten = "[::]:80"', "web.listen: [::]:80 is open to other machines"),
+        ('providers = ["ses"]', "a table is wanted, as in [[providers]]"),
         ('[web]\nlisten = "example.com:80"', "web.listen: example.com:80 is open to other mach"),
         ("[web]\ntimeout = 0", "web.timeout: a number above zero is wanted"),
         ('[webhooks]\nurls = "https://hooks.example.com/x"', "webhooks.secret_file: is needed"),

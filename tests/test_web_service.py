@@ -45,7 +45,7 @@ def start(folder: Path, *launcher: str, web: str = "", passed: tuple[int, ...] =
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path, run: Run) -> None:
     said = start(tmp_path, "-c", WITHOUT, "aiohttp", web=WEB.format(port=0))
     assert "pip install 'bouncesink[web]'" in said
-    assert "web: to listen on 127.0.0.1:0" in run("doctor", "--config", "c.toml").out
+    assert "web: 127.0.0.1:0 is free" in run("doctor", "--config", "c.toml").out
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:

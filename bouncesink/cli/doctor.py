@@ -77,13 +77,20 @@ def _recipients(config: Config) -> Iterator[Finding]:
 def _listen(config: Config) -> Iterator[Finding]:
     from bouncesink.intake.listeners import open_listeners
 
-    for listen in config.lmtp.listen:
+    wanted = (
+        *(("lmtp", each) for each in config.lmtp.listen),
+        *(("web", each) for each in config.web.listen),
+        *(("gate", each) for each in config.gate.postfix),
+    )
+    taken = []  # by us: none may be wanted twice
+    for what, listen in wanted:
         try:
-            for listener in open_listeners((listen,), int(config.lmtp.socket_mode, 8), {}):
-                listener.close()
-            yield Finding("lmtp", "ok", f"{listen} is free")
+            taken += open_listeners((listen,), int(config.lmtp.socket_mode, 8), {})
+            yield Finding(what, "ok", f"{listen} is free")
         except BouncesinkError as error:
-            yield Finding("lmtp", "warn", f"{error} (as it should be if the service runs)")
+            yield Finding(what, "warn", f"{error} (as it should be if the service runs)")
+    for listener in taken:
+        listener.close()
 
 
 def _rules(config: Config) -> Iterator[Finding]:
@@ -162,8 +169,9 @@ def _web(config: Config) -> Iterator[Finding]:
         require()
     except BouncesinkError as error:
         yield Finding("web", "fail", str(error))
-    else:
-        yield Finding("web", "ok", f"to listen on {', '.join(config.web.listen)}")
+        return
+    if config.web.users is None and not config.web.proxy_user:
+        yield Finding("web", "warn", "nobody may see the page: web.users names no file of users")
 
 
 def _imap(config: Config) -> Iterator[Finding]:

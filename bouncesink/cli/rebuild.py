@@ -58,5 +58,7 @@ def command(actor: str, config: Config, *, apply: bool, as_json: bool) -> int:
 
 def _state(contact: Contact) -> str:
     kind = contact.bounce_type or "no bounce"
+    last = f", the last on {contact.last_bounce_at.date()}" if contact.last_bounce_at else ""
+    strikes = f", {plural(contact.strikes, 'strike')}" if contact.strikes else ""
     blocked = "" if contact.mailable else f", blocked ({', '.join(sorted(contact.suppressed))})"
-    return f"{kind}, {contact.bounce_count} counted{blocked}"
+    return f"{kind}, {contact.bounce_count} counted{last}{strikes}{blocked}"

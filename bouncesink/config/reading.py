@@ -23,9 +23,13 @@ class Reader:
         where = f"{self.path}, line {line}" if line else str(self.path)
         return ConfigError(f"{where}: {'.'.join(keys)}: {message}")
 
-    def table(self, cls: type[Any], data: object, keys: tuple[str, ...]) -> Any:
+    def table(
+        self, cls: type[Any], data: object, keys: tuple[str, ...], *, one_of_many: bool = False
+    ) -> Any:
+        header = f"[{'.'.join(keys)}]"
+        header = f"[{header}]" if one_of_many else header
         if not isinstance(data, dict):
-            raise self.error(keys, f"a table is wanted, as in [{'.'.join(keys)}]")
+            raise self.error(keys, f"a table is wanted, as in {header}")
         types_of = typing.get_type_hints(cls)
         for name in data:
             if name not in types_of:
@@ -91,6 +95,8 @@ class Reader:
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list):
             raise self.error(keys, f"a list is wanted, not {value!r}")
+        if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+            return tuple(self.table(wanted, item, keys, one_of_many=True) for item in items)
         return tuple(self.value(wanted, item, keys) for item in items)
 
     def _line(self, keys: tuple[str, ...]) -> int | None:
