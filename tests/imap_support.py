@@ -7,7 +7,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
@@ -33,6 +33,7 @@ class Message:
     received_at: datetime
     gmail_id: int = 0
     labels: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -42,16 +43,25 @@ class Box:
     attributes: str = ""
     messages: dict[int, Message] = field(default_factory=dict)
     uidvalidity: int = 7
+    _highest: int = 0
 
     def add(
         self, raw: bytes | str, gmail_id: int = 0, labels: tuple[str, ...] = (), days: float = 1
     ) -> int:
         """Put a message in, received so many days ago; gives its UID."""
-        uid = max(self.messages, default=0) + 1
         octets = raw if isinstance(raw, bytes) else raw.replace("\n", "\r\n").encode()
         received_at = datetime.now(UTC) - timedelta(days=days)
-        self.messages[uid] = Message(octets, received_at, gmail_id, labels)
+        return self.put(Message(octets, received_at, gmail_id, labels))
+
+    def put(self, message: Message) -> int:
+        self._highest = uid = self.uidnext
+        self.messages[uid] = message
         return uid
+
+    @property
+    def uidnext(self) -> int:
+        self._highest = max([self._highest, *self.messages])
+        return self._highest + 1
 
 
 class ImapServer:
@@ -59,13 +69,14 @@ class ImapServer:
 
     `cuts` are for connections to come: after how many octets each is cut off, None for never.
     `odd` is what happens to a UID in a FETCH: "no", "cut", "gone", "silent" or "nil". `tokens` are
-    those that XOAUTH2 takes, by user. `idles` is what happens
-    to those who wait with IDLE: "cut", or news before it has begun ("early") or in the same packet ("at once").
+    those that XOAUTH2 takes, by user. `refuses` has what is said to a command, by its name, instead
+    of doing it; with "cut" it is done, and nothing said. `idles` is what happens to those who wait with IDLE: "cut", or news before it has begun ("early") or in the same packet ("at once").
     """
 
     def __init__(self, capabilities: str = PLAIN) -> None:
         self.capabilities = capabilities
         self.boxes: dict[str, Box] = {"INBOX": Box()}
+        self.refuses: dict[str, str] = {}
         self.cuts: list[int | None] = []
         self.odd: dict[int, str] = {}
         self.searches_as_gmail = True
@@ -121,6 +132,7 @@ class _Conversation:
         self.left = server.cuts.pop(0) if server.cuts else None
         self.box = Box()
         self.folder = ""
+        self.writable = False
 
     def send(self, octets: bytes | str) -> None:
         octets = octets.encode() if isinstance(octets, str) else octets
@@ -146,7 +158,12 @@ class _Conversation:
                 name, _, rest = rest.partition(" ")
             shown = "..." if name in ("LOGIN", "AUTHENTICATE") else rest
             self.server.commands.append(f"{name} {shown}")
-            said = getattr(self, f"do_{name.lower()}", self.do_unknown)(rest)
+            said = self.server.refuses.get(name)
+            if said in (None, "cut"):
+                cut = said == "cut"
+                said = getattr(self, f"do_{name.lower()}", self.do_unknown)(rest)
+                if cut:
+                    raise _Cut
             self.say(f"{tag} {said or 'OK done'}")
             if name == "LOGOUT":
                 return
@@ -173,20 +190,64 @@ class _Conversation:
     def do_namespace(self, _: str) -> None:
         self.say('* NAMESPACE (("" "/")) (("Others/" "/")) (("Public/" "/")("" NIL))')
 
-    def do_list(self, _: str) -> None:
+    def do_list(self, rest: str) -> None:
+        wanted = _unquoted(rest.removeprefix('"" '))
         for name, box in self.server.boxes.items():
+            if wanted not in ("*", name):
+                continue
             quoted = name.replace("\\", "\\\\").replace('"', '\\"')
             self.say(f'* LIST ({box.attributes}) "/" "{quoted}"')
 
     def do_examine(self, name: str) -> str:
-        self.folder = re.sub(r"\\(.)", r"\1", name[1:-1])
+        self.folder = _unquoted(name)
+        self.writable = False
         self.box = self.server.boxes[self.folder]
         if "refused" in self.box.attributes:
             return "NO [NOPERM] not for you"
         self.say(f"* {len(self.box.messages)} EXISTS")
         self.say(f"* OK [UIDVALIDITY {self.box.uidvalidity}] ok")
-        self.say(f"* OK [UIDNEXT {max(self.box.messages, default=0) + 1}] ok")
+        self.say(f"* OK [UIDNEXT {self.box.uidnext}] ok")
         return "OK [READ-ONLY] done"
+
+    def do_select(self, name: str) -> str:
+        said = self.do_examine(name)
+        self.writable = said.startswith("OK")
+        return said.replace("READ-ONLY", "READ-WRITE")
+
+    def do_create(self, name: str) -> None:
+        assert _unquoted(name) not in self.server.boxes
+        self.server.boxes[_unquoted(name)] = Box()
+
+    def do_subscribe(self, name: str) -> None:
+        assert _unquoted(name) in self.server.boxes
+
+    def do_store(self, rest: str) -> None:
+        uids, item, values = rest.split(" ", 2)
+        given = set(map(_unquoted, values.strip("()").split(" ")))
+        kind = "flags" if "FLAGS" in item else "labels"
+        for uid in self.named(uids):
+            message = self.box.messages[uid]
+            had = set(getattr(message, kind))
+            setattr(message, kind, tuple(had | given if item.startswith("+") else had - given))
+
+    def do_copy(self, rest: str) -> None:
+        uids, _, name = rest.partition(" ")
+        for uid in self.named(uids):
+            self.server.boxes[_unquoted(name)].put(replace(self.box.messages[uid]))
+
+    def do_expunge(self, uids: str) -> None:
+        for uid in self.named(uids):
+            if "\\Deleted" in self.box.messages[uid].flags:
+                del self.box.messages[uid]
+
+    def do_move(self, rest: str) -> None:
+        uids, _, name = rest.partition(" ")
+        for uid in self.named(uids):
+            self.server.boxes[_unquoted(name)].put(self.box.messages.pop(uid))
+
+    def named(self, uids: str) -> list[int]:
+        assert self.writable
+        return [uid for uid in self.box.messages if _in_set(uid, uids)]
 
     def do_search(self, criteria: str) -> str | None:
         if "X-GM-RAW" in criteria and not self.server.searches_as_gmail:
@@ -286,6 +347,10 @@ def _key(tokens: list[str], uid: int, message: Message) -> bool:
     words = value.split()
     assert all(each.startswith("-in:") for each in words)
     return not {each.removeprefix("-in:") for each in words} & set(message.labels)
+
+
+def _unquoted(name: str) -> str:
+    return re.sub(r"\\(.)", r"\1", name[1:-1]) if name.startswith('"') else name
 
 
 def _in_set(uid: int, given: str) -> bool:

@@ -194,3 +194,11 @@ def _check_imap(config: Config, reader: Reader) -> None:
             )
         if not imap.poll_every >= 1:
             raise reader.error((*keys, "poll_every"), f"{of}at least one second is wanted")
+        if imap.move_to.upper() == "INBOX" or not re.fullmatch(
+            r"[^*%\x00-\x1f\x7f]{0,200}", imap.move_to
+        ):
+            raise reader.error(
+                (*keys, "move_to"),
+                f"{of}{imap.move_to!r} is no folder to move to: a name like Bounces is wanted,"
+                " without * and %, and not the inbox",
+            )

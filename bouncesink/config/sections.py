@@ -43,6 +43,9 @@ class ImapConfig:
     `oauth_file`, the JSON of a refresh token, or `service_account`, the JSON key of a Google
     service account that may act for the user. The mailbox is looked at every `poll_every` seconds,
     and where the server has IDLE, as soon as mail comes.
+
+    Once a notification is in the ledger, `mark_read` marks it as read, and out of the inbox it
+    goes to the folder `move_to`, if that is not "". All else in a mailbox stays as it is.
     """
 
     host: str
@@ -52,6 +55,8 @@ class ImapConfig:
     service_account: Path | None = None
     tls: Literal["tls", "starttls", "none"] = "tls"
     poll_every: float = 300.0
+    mark_read: bool = False
+    move_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

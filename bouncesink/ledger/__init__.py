@@ -244,7 +244,12 @@ class Ledger(Protocol):
         """Those that the server did not give us, by UID."""
 
     def forget_mined(self, cursor: FolderCursor, before: datetime) -> None:
-        """Forget messages of a folder that are older, and that there was no problem with."""
+        """Forget messages of a folder that are older, without a problem, and not owed."""
+
+    def owed(self, cursor: FolderCursor) -> list[int]:
+        """Give the UIDs of a folder's messages that are still to be marked or moved."""
+
+    def no_longer_owed(self, cursor: FolderCursor, uids: Iterable[int]) -> None: ...
 
     # webhooks
     def latest_of(self, source: str, since: datetime, limit: int) -> Sequence[bytes]:

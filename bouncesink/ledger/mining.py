@@ -48,10 +48,11 @@ class Mining(Tables):
             )
             # What has been fetched stays fetched, whatever another process had trouble with.
             self._db.write(
-                "INSERT INTO mined_messages (mailbox, folder, uid, gmail_id, received_at, problem)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (mailbox, folder, uid) DO UPDATE SET"
-                " gmail_id = coalesce(excluded.gmail_id, gmail_id), problem = excluded.problem"
-                " WHERE problem IS NOT NULL",
+                "INSERT INTO mined_messages (mailbox, folder, uid, gmail_id, received_at, problem,"
+                " owed) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (mailbox, folder, uid) DO UPDATE SET"
+                " gmail_id = coalesce(excluded.gmail_id, gmail_id), problem = excluded.problem,"
+                " owed = excluded.owed WHERE problem IS NOT NULL",
                 [
                     (
                         *where,
@@ -59,6 +60,7 @@ class Mining(Tables):
                         rows.maybe(each.gmail_id),
                         rows.time_text(each.received_at),
                         rows.maybe(each.problem),
+                        each.owed,
                     )
                     for each in messages
                 ],
@@ -98,12 +100,32 @@ class Mining(Tables):
         with self._db.transaction():
             self._db.write(
                 f"DELETE FROM mined_messages WHERE {_FOLDER} AND problem IS NULL"
-                " AND received_at < ?",
+                " AND NOT owed AND received_at < ?",
                 [
                     (
                         rows.clean(cursor.mailbox),
                         rows.clean(cursor.folder),
                         rows.time_text(before),
+                    )
+                ],
+            )
+
+    def owed(self, cursor: FolderCursor) -> list[int]:
+        found = self._db.all(
+            f"SELECT uid FROM mined_messages WHERE {_FOLDER} AND owed ORDER BY uid",
+            (rows.clean(cursor.mailbox), rows.clean(cursor.folder)),
+        )
+        return [uid for (uid,) in found]
+
+    def no_longer_owed(self, cursor: FolderCursor, uids: Iterable[int]) -> None:
+        with self._db.transaction():
+            self._db.write(
+                f"UPDATE mined_messages SET owed = 0 WHERE {_FOLDER} AND uid {IN_LIST}",
+                [
+                    (
+                        rows.clean(cursor.mailbox),
+                        rows.clean(cursor.folder),
+                        rows.json_text(list(uids)),
                     )
                 ],
             )

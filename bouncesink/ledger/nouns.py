@@ -184,13 +184,15 @@ class FolderCursor:
 class MinedMessage:
     """A message of a folder that was looked at, and when the mailbox received it.
 
-    `gmail_id` is its X-GM-MSGID; `problem` is why it could not be fetched, None when it was.
+    `gmail_id` is its X-GM-MSGID; `problem` is why it could not be fetched, None when it was. One
+    that is `owed` is still to be marked or moved, as configured.
     """
 
     uid: int
     received_at: datetime
     gmail_id: str | None = None
     problem: str | None = None
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ MIGRATIONS = (
     "0007_pages",
     "0008_health",
     "0009_unfolded",
+    "0010_owed",
 )
 
 

@@ -1,8 +1,9 @@
-"""Bounces out of mailboxes, over IMAP4rev1 (RFC 3501): read only, nothing there is changed.
+"""Bounces out of mailboxes, over IMAP4rev1 (RFC 3501): nothing there is changed unless configured.
 
 `session.py` speaks to a server, `login.py` has the secrets, `folders.py` says which folders count,
-`mine.py` brings what is new into the ledger. Only notifications get there: what people write is
-told by its header section (`bouncesink.parse.likely`), and no more of it is fetched.
+`mine.py` brings what is new into the ledger, `tidy.py` marks and moves what was taken. Only
+notifications get there: what people write is told by its header section
+(`bouncesink.parse.likely`), and no more of it is fetched.
 """
 
 from importlib import import_module

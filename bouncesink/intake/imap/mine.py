@@ -28,6 +28,7 @@ from bouncesink.intake.imap.session import (
     Unreachable,
     connect,
 )
+from bouncesink.intake.imap.tidy import owes, tidied
 from bouncesink.ledger import FolderCursor, Ledger, MinedMessage
 from bouncesink.model import Arrival
 from bouncesink.parse.likely import may_be_notification
@@ -72,6 +73,8 @@ class _Pass:
     days: int | None
     done: Mined
     connected: bool = False
+    arriving: str = ""
+    """The folder in which new mail shows first."""
     finished: set[str] = field(default_factory=set)
     batch: int = _BATCH
     steps: int = 0
@@ -170,6 +173,7 @@ class Miner:
         names = folders_to_mine(session.folders())
         if not names:
             raise MailboxError(f"{self.mailbox.address}: the server shows no folder to read")
+        run.arriving = names[0]
         for name in names:
             if name in run.finished or self.stop.is_set():
                 continue
@@ -180,10 +184,23 @@ class Miner:
                 run.done.problems.append(f"{name}: {error}")
             else:
                 run.done.folders += 1
-                if name == names[0]:
+                if name == run.arriving:
                     self._watched = name, examined.uidnext
             run.finished.add(name)
             run.steps += 1
+        # Last, so that a server which fails at that has given all there is to read.
+        for name in names:
+            self._tidy(session, name, run)
+
+    def _tidy(self, session: Session, name: str, run: _Pass) -> None:
+        arriving = name == run.arriving
+        try:
+            for _ in tidied(session, self.ledger, self.mailbox, name, arriving=arriving):
+                run.steps += 1
+                if not self._goes_on():
+                    return
+        except Refused as error:
+            run.done.problems.append(f"{name}: what was taken is left as it was: {error}")
 
     def _mine_folder(self, session: Session, name: str, examined: Examined, run: _Pass) -> None:
         cursor, since = self._start(name, examined, run)
@@ -272,7 +289,7 @@ class Miner:
             else:
                 settled.append(_mined(look))
         for group in _groups(sorted(wanted, key=lambda look: look.uid), self.max_size):
-            taken = self._fetched(session, cursor, group)
+            taken = self._fetched(session, cursor, group, run)
             self._commit(cursor, [each for each, _ in taken], [a for _, a in taken if a], run)
         self._commit(replace(cursor, last_uid=max(uids)), settled, [], run)
 
@@ -288,7 +305,7 @@ class Miner:
         ]
 
     def _fetched(
-        self, session: Session, cursor: FolderCursor, group: Sequence[Glance]
+        self, session: Session, cursor: FolderCursor, group: Sequence[Glance], run: _Pass
     ) -> list[tuple[MinedMessage, Arrival | None]]:
         cut = group[0].size > self.max_size
         raws = session.whole([look.uid for look in group], self.max_size if cut else None)
@@ -300,8 +317,9 @@ class Miner:
                 uid=group[0].uid,
                 octets=group[0].size,
             )
+        owed = owes(self.mailbox, arriving=cursor.folder == run.arriving)
         return [
-            (_mined(look), self._arrival(look, raw))
+            (replace(_mined(look), owed=owed), self._arrival(look, raw))
             if (raw := raws.get(look.uid))
             else (replace(_mined(look), problem="the server does not give it"), None)
             for look in group

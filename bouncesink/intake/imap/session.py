@@ -1,8 +1,9 @@
 """A connection to one mailbox: the only importer of imapclient.
 
-Only commands that leave a mailbox as it is: folders are opened with EXAMINE and messages fetched
-with BODY.PEEK. A server may send anything at any moment; whatever that is ends in Refused or
-Broken, and never in an exception of imapclient or of a socket.
+What reads leaves a mailbox as it is: folders are opened with EXAMINE and messages fetched with
+BODY.PEEK. What changes it, where that is configured, names each message by its UID. A server may
+send anything at any moment; whatever that is ends in Refused or Broken, and never in an exception
+of imapclient or of a socket.
 """
 
 import socket
@@ -15,6 +16,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import imapclient
+from imapclient import imap_utf7
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError, ProtocolError
 
 from bouncesink.config import ImapConfig
@@ -98,10 +100,18 @@ class Session:
         return tuple(_text(prefix) for prefix, _ in shared if prefix)
 
     def examine(self, folder: str) -> Examined:
+        """Open a folder for reading only."""
+        return self._open(folder, readonly=True)
+
+    def select(self, folder: str) -> Examined:
+        """Open a folder for `mark_read` and `move`."""
+        return self._open(folder, readonly=False)
+
+    def _open(self, folder: str, *, readonly: bool) -> Examined:
         if not (folder.isascii() and folder.isprintable()):
             raise Refused(f"{self._name}: {folder!r} is no name of a folder (RFC 3501, 5.1.3)")
         with self._speaking():
-            answer = self._client.select_folder(folder, readonly=True)
+            answer = self._client.select_folder(folder, readonly=readonly)
             return Examined(_number(answer[b"UIDVALIDITY"]), _number(answer.get(b"UIDNEXT", 0)))
 
     def search(self, since: date, after: int) -> list[int]:
@@ -143,6 +153,46 @@ class Session:
     def those_left(self, uids: Sequence[int]) -> set[int]:
         """Of these messages, those that are still there."""
         return set(self._search(["UID", ",".join(map(str, uids))]))
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder, if there is none of that name, and have mail programs show it."""
+        on_wire = _text(imap_utf7.encode(name))
+        with self._speaking():
+            if self._client.folder_exists(on_wire):
+                return
+            self._client.create_folder(on_wire)
+        with suppress(Refused), self._speaking():
+            self._client.subscribe_folder(on_wire)
+
+    def mark_read(self, uids: Sequence[int]) -> None:
+        """Mark messages of the selected folder as read; those that are gone do not matter."""
+        with self._speaking():
+            self._client.add_flags(uids, [imapclient.SEEN], silent=True)
+
+    def move(self, uids: Sequence[int], source: str, target: str) -> None:
+        """Move messages of the selected folder, which is `source`, into another.
+
+        In Gmail's folder of all mail they stay: there the label changes. Raises Refused, too, where
+        the server has no way that takes away these messages and no others.
+        """
+        on_wire = _text(imap_utf7.encode(target))
+        with self._speaking():
+            if source.upper() != "INBOX":
+                if not self.is_gmail or on_wire == source:
+                    raise Refused(f"{self._name}: nothing is moved out of {source}, only of INBOX")
+                self._client.add_gmail_labels(uids, [target], silent=True)
+                self._client.remove_gmail_labels(uids, ["\\Inbox"], silent=True)
+            elif self._client.has_capability("MOVE"):
+                self._client.move(uids, on_wire)
+            elif self._client.has_capability("UIDPLUS"):
+                self._client.copy(uids, on_wire)
+                self._client.delete_messages(uids, silent=True)
+                self._client.uid_expunge(uids)
+            else:
+                raise Refused(
+                    f"{self._name}: nothing is moved: the server has neither MOVE nor UIDPLUS, and "
+                    "a plain EXPUNGE would also end what somebody else marked as deleted"
+                )
 
     def idle(self, folder: str, uidnext: int, seconds: float, goes_on: Callable[[], bool]) -> bool:
         """Wait until mail comes into a folder whose UIDNEXT was this; whether it did (RFC 2177).
