@@ -190,7 +190,8 @@ class Miner:
             run.steps += 1
         # Last, so that a server which fails at that has given all there is to read.
         for name in names:
-            self._tidy(session, name, run)
+            if self._goes_on():
+                self._tidy(session, name, run)
 
     def _tidy(self, session: Session, name: str, run: _Pass) -> None:
         arriving = name == run.arriving

@@ -185,6 +185,8 @@ class Session:
             elif self._client.has_capability("MOVE"):
                 self._client.move(uids, on_wire)
             elif self._client.has_capability("UIDPLUS"):
+                # A copy has the flags, also those of an attempt that was broken off.
+                self._client.remove_flags(uids, [imapclient.DELETED], silent=True)
                 self._client.copy(uids, on_wire)
                 self._client.delete_messages(uids, silent=True)
                 self._client.uid_expunge(uids)
