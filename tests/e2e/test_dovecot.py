@@ -287,6 +287,62 @@ def test_by_token(server: Dovecot, ids: set[str], tokens: TokenServer, tmp_path:
     assert f"no access token for {USERS[0]}" in done.stderr
 
 
+@pytest.fixture
+def changing() -> Iterator[Dovecot]:
+    """One that is ours alone, since what is in it changes."""
+    with dovecot(USERS) as server:
+        fill(server)
+        yield server
+
+
+def mails_of(server: Dovecot, user: str, folder: str) -> dict[str, set[str]]:
+    """The flags of a folder's messages, by Message-ID; each is there once."""
+    found: dict[str, set[str]] = {}
+    with imaplib.IMAP4("127.0.0.1", server.port) as client:
+        client.login(user, PASSWORD)
+        assert client.select(folder, readonly=True)[0] == "OK"
+        _, answer = client.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
+        for part in answer:
+            if isinstance(part, tuple):
+                flags = re.search(rb"FLAGS \(([^)]*)\)", part[0])
+                assert flags
+                id_ = part[1].partition(b"<")[2].partition(b">")[0].decode()
+                assert id_ not in found
+                found[id_] = set(flags[1].decode().split()) - {"\\Recent"}
+    return found
+
+
+def test_what_is_taken_is_marked_and_moved_and_nothing_else(
+    changing: Dovecot, tmp_path: Path
+) -> None:
+    folders = ("INBOX", "Junk", "Archive", "Sent")
+    before = {(u, f): mails_of(changing, u, f) for u in USERS for f in folders}
+    more = 'password_file = "password", mark_read = true, move_to = "Bounces"'
+    with closing(CuttingProxy(changing.port, 3)) as proxy:
+        mine(config(tmp_path, f"127.0.0.1:{proxy.port}", more))
+        assert proxy.cuts > 20
+    path = config(tmp_path, f"127.0.0.1:{changing.port}", more)
+    mine(path)
+    assert [each["new"] for each in mine(path)] == [0] * 5
+    counts = taken(tmp_path)
+    assert len(counts) == 600
+    assert set(counts.values()) == {1}
+    for user in USERS:
+        moved = mails_of(changing, user, "Bounces")
+        inbox = before[user, "INBOX"]
+        assert moved == {
+            id_: flags | {"\\Seen"} for id_, flags in inbox.items() if id_.startswith("taken-")
+        }
+        after = {folder: mails_of(changing, user, folder) for folder in folders}
+        assert after["INBOX"] == {i: f for i, f in inbox.items() if i not in moved}
+        assert after["Sent"] == before[user, "Sent"]
+        for folder in ("Junk", "Archive"):
+            assert after[folder] == {
+                id_: flags | ({"\\Seen"} if id_.startswith("taken-") else set())
+                for id_, flags in before[user, folder].items()
+            }
+
+
 @pytest.mark.parametrize("tls", ["tls", "starttls"])
 def test_over_tls_only_to_whom_the_certificate_names(
     tls: Literal["tls", "starttls"],
