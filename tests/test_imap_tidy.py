@@ -174,6 +174,21 @@ def test_whoever_is_gone_between_the_commit_and_the_move_moves_later(
     assert contents(server, "INBOX") == people(0)
 
 
+def test_what_could_not_be_fetched_is_moved_when_it_could(
+    server: ImapServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    server.boxes = {"INBOX": server.boxes["INBOX"]}
+    server.odd = {3: "nil"}
+    done = mine(server, ledger, tmp_path, move_to="Bounces")
+    assert (done.new, len(done.problems)) == (2, 1)
+    assert contents(server, "INBOX") == people(0) + notices(1)
+    server.odd = {}
+    done = mine(server, ledger, tmp_path, move_to="Bounces")
+    assert (done.new, done.problems) == (1, [])
+    assert contents(server, "INBOX") == people(0)
+    assert contents(server, "Bounces") == notices(0, 1, 2)
+
+
 def test_a_move_that_was_done_and_not_heard_of_is_harmless_when_done_again(
     server: ImapServer, ledger: Ledger, tmp_path: Path
 ) -> None:
