@@ -241,6 +241,10 @@ def test_a_folder_that_was_made_anew_is_left_alone_until_it_is_read(
     # Under the UIDs that were bounces' there are people's mails now, and the other way round.
     first = dict(box.messages)
     box.messages = dict(zip(first, list(first.values())[::-1], strict=True))
+    server.refuses = {"EXAMINE": "NO not now"}  # so it is not noticed in reading
+    assert mine(server, ledger, tmp_path, move_to="Bounces").folders == 0
+    assert not server.count("MOVE")
+    server.refuses = {}
     assert mine(server, ledger, tmp_path, move_to="Bounces").new == 0
     assert contents(server, "INBOX") == people(0)
     assert contents(server, "Bounces") == notices(0, 1, 2)
