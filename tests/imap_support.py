@@ -310,8 +310,8 @@ def _item(item: str, message: Message, *, nil: bool) -> bytes:
         return f'{item} "{message.received_at:%d-%b-%Y %H:%M:%S +0000}"'.encode()
     if item == "X-GM-MSGID":
         return f"{item} {message.gmail_id}".encode()
-    if item == "BODY.PEEK[HEADER]":
-        content, name = header + gap, "BODY[HEADER]"
+    if section := re.fullmatch(r"BODY\.PEEK\[HEADER\]<0\.(\d+)>", item):
+        content, name = (header + gap)[: int(section[1])], "BODY[HEADER]<0>"
     else:
         part = re.fullmatch(r"BODY\.PEEK\[\](?:<0\.(\d+)>)?", item)
         assert part, item

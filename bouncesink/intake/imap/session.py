@@ -34,6 +34,9 @@ _LONGEST_IDLE = 30.0
 """Seconds after which IDLE is begun anew: what came together with the server's consent to it lies
 in a buffer where waiting does not see it. A dead connection shows, too."""
 
+_HEADER = 200_000
+"""Octets of a header section that are looked at: long ones must not fill our memory."""
+
 _NOT_OURS = "-in:sent -in:draft"
 """Gmail's words for what the mailbox's owner did not write; all mail is in one folder there."""
 
@@ -131,7 +134,7 @@ class Session:
 
     def glance(self, uids: Sequence[int]) -> dict[int, Glance]:
         """Look at messages; those that are gone, or that the server does not show, are left out."""
-        wanted = ["RFC822.SIZE", "INTERNALDATE", "BODY.PEEK[HEADER]"]
+        wanted = ["RFC822.SIZE", "INTERNALDATE", f"BODY.PEEK[HEADER]<0.{_HEADER}>"]
         if self.is_gmail:
             wanted.append("X-GM-MSGID")
         with self._speaking():
