@@ -15,6 +15,25 @@ from bouncesink.model import Category
 
 
 def check(config: Config, reader: Reader) -> None:
+    _check_positive(config, reader)
+    _check_listen(config, reader)
+    if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
+        raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
+    if not config.watch.warn_percent <= config.watch.act_percent <= 100:
+        raise reader.error(
+            ("watch", "act_percent"), "is from watch.warn_percent to 100: it is the later alarm"
+        )
+    _check_policy(config.policy, reader)
+    _check_trust(config, reader)
+    _check_addresses(config, reader)
+    _check_sheets(config, reader)
+    _check_export(config, reader)
+    _check_queues(config, reader)
+    _check_imap(config, reader)
+    check_providers(config, reader)
+
+
+def _check_positive(config: Config, reader: Reader) -> None:
     positive: Mapping[tuple[str, ...], float] = {
         ("lmtp", "max_message_size"): config.lmtp.max_message_size,
         ("lmtp", "max_connections"): config.lmtp.max_connections,
@@ -47,17 +66,9 @@ def check(config: Config, reader: Reader) -> None:
     for keys, number in positive.items():
         if not number > 0:
             raise reader.error(keys, "a number above zero is wanted")
-    _check_listen(config, reader)
-    if config.sheet.flush_every < 0:
-        raise reader.error(("sheet", "flush_every"), "seconds are wanted, or 0 for never")
-    if not re.fullmatch(r"0?[0-7]{3}", config.lmtp.socket_mode):
-        raise reader.error(("lmtp", "socket_mode"), 'octal digits are wanted, as in "0660"')
-    if not config.watch.warn_percent <= config.watch.act_percent <= 100:
-        raise reader.error(
-            ("watch", "act_percent"), "is from watch.warn_percent to 100: it is the later alarm"
-        )
-    _check_policy(config.policy, reader)
-    _check_trust(config, reader)
+
+
+def _check_addresses(config: Config, reader: Reader) -> None:
     addresses = [(("lmtp", "recipients"), address) for address in config.lmtp.recipients]
     addresses += [(("mailboxes", "address"), mailbox.address) for mailbox in config.mailboxes]
     if config.trust.bounce_address:
@@ -68,6 +79,11 @@ def check(config: Config, reader: Reader) -> None:
     for keys, address in addresses:
         if normalise(address) is None:
             raise reader.error(keys, f"{address!r} is not an e-mail address")
+
+
+def _check_sheets(config: Config, reader: Reader) -> None:
+    if config.sheet.flush_every < 0:
+        raise reader.error(("sheet", "flush_every"), "seconds are wanted, or 0 for never")
     if not re.fullmatch(r"[\w-]{10,200}|", config.sheets.spreadsheet, re.ASCII):
         raise reader.error(
             ("sheets", "spreadsheet"), "the id between /d/ and /edit of its address is wanted"
@@ -76,10 +92,6 @@ def check(config: Config, reader: Reader) -> None:
         raise reader.error(
             ("sheets", "api"), "https://HOST is wanted: the key must not travel in the clear"
         )
-    _check_export(config, reader)
-    _check_queues(config, reader)
-    _check_imap(config, reader)
-    check_providers(config, reader)
     try:
         ZoneInfo(config.sheet.time_zone)
     except (OSError, ValueError, KeyError):
