@@ -500,10 +500,13 @@ def no_room_after(octets: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
+    # Python itself would leave halves of compiled modules, and fail at them from then on.
+    sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = writes
 
 
 def test_a_backup_that_finds_the_disk_full_leaves_nothing(run: Run, path: Path) -> None:

@@ -3,12 +3,13 @@
 import csv
 import io
 import os
+import re
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bouncesink.config import Config, SheetConfig
@@ -276,6 +277,8 @@ def test_any_fields_survive(tmp_path_factory, rows, end):
 @given(body=st.text(alphabet='ab,"\n\r ', max_size=40), end=st.sampled_from(["\n", "\r\n"]))
 def test_fields_are_what_the_standard_library_reads(body, end):
     text = f"EMAIL,b{end}{body}"
+    # A quote that opens as the very last character is read in another way by older Pythons.
+    assume(not re.search(r'(^|[,\r\n])"\Z', text))
     try:
         table = read_table(text.encode(), "EMAIL", "x")
     except PermanentSinkError as error:

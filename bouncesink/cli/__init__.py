@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -107,3 +108,14 @@ def main(args: list[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"bouncesink: {safe(f'{where}{error.strerror or error}')}", err=True)
         sys.exit(InputError.exit_code)
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Leave Python nothing to write at exit to a log that nobody reads: it would exit with 120."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
