@@ -145,6 +145,10 @@ class Postfix:
         """Try all that waits."""
         self._run("postqueue", "-f")
 
+    def reload(self) -> None:
+        """Have the queue manager start anew: it takes up again what it has lost sight of."""
+        self._run("postfix", "reload")
+
     def log(self) -> str:
         path = self.folder / "maillog"
         return path.read_text(errors="replace") if path.exists() else ""

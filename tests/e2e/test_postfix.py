@@ -127,6 +127,11 @@ def fill(path: Path) -> None:
                 room = False
 
 
+STUCK = 20.0
+"""Seconds without a mail after which the queue manager is to look again: what is "skipped, still
+being delivered" stays in the active queue until qmgr(8) starts anew."""
+
+
 class Storm:
     """Does the same harm again and again while bounces come in, and keeps the score."""
 
@@ -144,14 +149,20 @@ class Storm:
         sender = threading.Thread(target=self._send, args=(range(first, self._sent),))
         sender.start()
         times = harmed = 0
-        deadline = time.monotonic() + 180
+        moved = time.monotonic()
+        deadline = moved + 180
         try:
             while len(set(self._mta.acknowledged())) < self._sent or times < 5:
                 acknowledged = len(self._mta.acknowledged())
                 assert time.monotonic() < deadline, self._mta.log()[-3000:]
                 harm()
                 times += 1
-                harmed += len(self._mta.acknowledged()) > acknowledged
+                if len(self._mta.acknowledged()) > acknowledged:
+                    harmed += 1
+                    moved = time.monotonic()
+                elif time.monotonic() - moved > STUCK:
+                    self._mta.reload()
+                    moved = time.monotonic()
         finally:
             sender.join(60)
         check_that_each_counts_once(self._service, self._mta, self._sent)
