@@ -32,24 +32,31 @@ class _Found:
     campaigns: Sequence[str]
 
 
-class SmartLead:
-    """See `QueueSink`."""
+class Api:
+    """What each sink of SmartLead's has: the key, and the way to call within `limits`."""
 
-    name = "smartlead"
-    kind = ActionKind.SMARTLEAD_REMOVAL
-    takes = (ActionState.PENDING, ActionState.APPROVED)
-    batch = 1
-    """As its quota may keep us waiting: nobody is to hold what he cannot do soon."""
+    limits: Sequence[tuple[int, float]]
 
     def __init__(self, config: SmartLeadConfig) -> None:
         assert config.key_file is not None, "without a key there is no API"
         self._file = config.key_file
         self._secret = Secret(self._file, parameter="api_key")
         base = config.base_url.rstrip("/")
-        self._rest = Rest(base, "SmartLead", self._secret, buckets(*LIMITS))
+        self._rest = Rest(base, "SmartLead", self._secret, buckets(*self.limits))
 
     def check(self) -> None:
         self._secret.read()
+
+
+class SmartLead(Api):
+    """See `QueueSink`."""
+
+    name = "smartlead"
+    kind = ActionKind.SMARTLEAD_REMOVAL
+    takes = (ActionState.PENDING, ActionState.APPROVED)
+    limits = LIMITS
+    batch = 1
+    """As its quota may keep us waiting: nobody is to hold what he cannot do soon."""
 
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
         for action in actions:

@@ -7,34 +7,23 @@ ends in a dead letter that says so.
 
 from collections.abc import Iterator, Sequence
 
-from bouncesink.config import SmartLeadConfig
 from bouncesink.errors import PermanentSinkError
 from bouncesink.model import Action, ActionKind, ActionState
-from bouncesink.outbox.rest import Rest, Secret, buckets
-from bouncesink.outbox.smartlead import number, refusal
+from bouncesink.outbox.smartlead import Api, number, refusal
 from bouncesink.outbox.worker import Done, May, Outcome
 
 LIMITS = ((2, 60 / 3600),)
 """How many calls at once, and a second in the long run: what removals leave of the grant."""
 
 
-class SmartLeadPause:
+class SmartLeadPause(Api):
     """See `QueueSink`. Takes only what is approved: a pause stops a whole campaign."""
 
     name = "smartlead-pause"
     kind = ActionKind.CAMPAIGN_PAUSE
     takes = (ActionState.APPROVED,)
+    limits = LIMITS
     batch = 1
-
-    def __init__(self, config: SmartLeadConfig) -> None:
-        assert config.key_file is not None, "without a key there is no API"
-        self._file = config.key_file
-        self._secret = Secret(self._file, parameter="api_key")
-        base = config.base_url.rstrip("/")
-        self._rest = Rest(base, "SmartLead", self._secret, buckets(*LIMITS))
-
-    def check(self) -> None:
-        self._secret.read()
 
     def perform(self, actions: Sequence[Action], may: May) -> Iterator[tuple[Action, Outcome]]:
         for action in actions:
